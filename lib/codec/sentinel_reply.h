@@ -1,0 +1,60 @@
+/* What a Sentinel answers: SENTINEL MASTER, SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL
+ * MYID, and the hello message (redis.io/docs/management/sentinel; sentinel.c,
+ * addReplySentinelRedisInstance and sentinelSendHello). */
+#ifndef RPA_CODEC_SENTINEL_REPLY_H
+#define RPA_CODEC_SENTINEL_REPLY_H
+
+#include "lib/codec/addr.h"
+#include "lib/codec/info.h"
+#include "lib/codec/resp.h"
+
+/* Flags of the "flags" field that change what a view proves; others are ignored. */
+#define SENTINEL_FLAGS(X)                                    \
+    X(SENTINEL_FLAG_S_DOWN, "s_down")                        \
+    X(SENTINEL_FLAG_O_DOWN, "o_down")                        \
+    X(SENTINEL_FLAG_FAILOVER, "failover_in_progress")        \
+    X(SENTINEL_FLAG_FORCE, "force_failover")                 \
+    X(SENTINEL_FLAG_DISCONNECTED, "disconnected")            \
+    X(SENTINEL_FLAG_MASTER_DOWN, "master_down")
+
+enum sentinel_flag { SENTINEL_FLAGS(RPA_ENUM_MEMBER) SENTINEL_FLAG_COUNT };
+
+struct sentinel_master {
+    struct addr addr;
+    char run_id[RUN_ID_LEN + 1]; /* "" while the Sentinel does not know it yet */
+    uint32_t flags;              /* bit 1U << SENTINEL_FLAG_… */
+    uint64_t config_epoch;
+    uint64_t num_slaves;
+    uint64_t num_other_sentinels;
+    uint64_t quorum;
+    uint64_t down_after_ms;
+    uint64_t failover_timeout_ms;
+};
+
+struct sentinel_hello {
+    struct addr sentinel;
+    char sentinel_id[RUN_ID_LEN + 1];
+    uint64_t current_epoch;
+    char master_name[128];
+    struct addr master;
+    uint64_t master_epoch;
+};
+
+const char *sentinel_flag_name(enum sentinel_flag flag);
+
+/* The [key, value, …] array of SENTINEL MASTER. ip, port, flags, config-epoch, quorum and
+ * num-other-sentinels must be there, else ERR_PROTO. "-ERR No such master with that name"
+ * gives ERR_NOTFOUND; any other error reply ERR_DENIED (NOAUTH, WRONGPASS, NOPERM) or
+ * ERR_PROTO. */
+int sentinel_master_parse(struct sentinel_master *ret, const struct resp *r, struct err *e) MUST_USE;
+
+/* [ip, port]; nil gives ERR_NOTFOUND. */
+int sentinel_addr_parse(struct addr *ret, const struct resp *r, struct err *e) MUST_USE;
+
+/* 40 hex digits of SENTINEL MYID. */
+int sentinel_myid_parse(char ret[static RUN_ID_LEN + 1], const struct resp *r, struct err *e) MUST_USE;
+
+/* "ip,port,runid,current_epoch,master_name,master_ip,master_port,master_epoch" */
+int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct err *e) MUST_USE;
+
+#endif
