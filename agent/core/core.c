@@ -1,0 +1,569 @@
+#include "agent/core/core.h"
+
+#include "lib/base/check.h"
+
+static const char *const mode_names[] = {CORE_MODES(RPA_ENUM_NAME)};
+static const char *const event_names[] = {CORE_EVENTS(RPA_ENUM_NAME)};
+static const char *const act_names[] = {CORE_ACTS(RPA_ENUM_NAME)};
+
+const char *core_mode_name(enum core_mode m)
+{
+    return mode_names[m];
+}
+
+const char *core_event_type_name(enum core_event_type t)
+{
+    return event_names[t];
+}
+
+const char *core_act_name(enum core_act a)
+{
+    return act_names[a];
+}
+
+/* The trailing number of a StatefulSet Pod's name; -1: none. */
+static int ordinal_of(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+    uint64_t n;
+    if (dash == NULL || !sv_to_u64(sv_from(dash + 1), &n) || n > INT32_MAX) {
+        return -1;
+    }
+    return (int)n;
+}
+
+void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us)
+{
+    REQUIRE(cfg->mode != CORE_MODE_AUTO && cfg->mode != CORE_MODE_CLUSTER);
+    REQUIRE((cfg->sentinel_count > 0) == (cfg->mode == CORE_MODE_SENTINEL));
+    *c = (struct core){.cfg = *cfg, .now_us = now_us, .next_op = 1};
+    REQUIRE(str_copy(c->sentinel_master, sizeof c->sentinel_master, sv_from(cfg->sentinel_master)));
+    REQUIRE(str_copy(c->pod_name, sizeof c->pod_name, sv_from(cfg->pod_name)));
+    c->ordinal = ordinal_of(c->pod_name);
+    local_init(&c->local, now_us);
+    evidence_init(&c->evidence, cfg->sentinel_count);
+    for (size_t i = 0; i < cfg->me_count; i++) {
+        evidence_add_my_addr(&c->evidence, &cfg->me[i]);
+    }
+    role_init(&c->role);
+    label_init(&c->label, cfg->pod_uid, cfg->role_legacy, cfg->seed, now_us);
+}
+
+static struct core_action *add_action(struct core_actions *out, enum core_act type)
+{
+    REQUIRE(out->count < CORE_ACTIONS_MAX);
+    struct core_action *a = &out->items[out->count++];
+    *a = (struct core_action){.type = type};
+    return a;
+}
+
+/* ---- reads ---- */
+
+static void ask(struct core *c, struct read_slot *r, bool info)
+{
+    if (r->op != 0) {
+        r->again = true;
+        r->info = r->info || info;
+    } else {
+        r->due_us = c->now_us;
+        r->info = r->info || info;
+    }
+}
+
+static void ask_sentinels(struct core *c)
+{
+    for (size_t i = 0; i < c->sentinel_slots; i++) {
+        ask(c, &c->sentinel_read[i], false);
+    }
+}
+
+/* The answer is in, or will never come. */
+static void read_over(struct core *c, struct read_slot *r, uint64_t period_us)
+{
+    r->op = 0;
+    r->due_us = r->again ? c->now_us : c->now_us + period_us;
+    r->again = false;
+}
+
+static void read_dropped(struct read_slot *r)
+{
+    *r = (struct read_slot){.due_us = UINT64_MAX};
+}
+
+static void issue_local(struct core *c, struct core_actions *out)
+{
+    struct read_slot *r = &c->local_read;
+    if (!c->local.connected || r->op != 0 || c->now_us < r->due_us) {
+        return;
+    }
+    /* While a promotion is awaited ROLE alone is asked, every few milliseconds. */
+    bool info = r->info || c->local.info_us == 0 || c->local.run_id[0] == '\0' ||
+                u64_since(c->now_us, c->local.info_us) >= CORE_LOCAL_PERIOD_US;
+    struct core_action *a = add_action(out, ACT_READ_LOCAL);
+    a->op = r->op = c->next_op++;
+    a->info = info;
+    if (info) {
+        c->info_op = a->op;
+        c->info_asked_us = c->now_us;
+    }
+    r->asked_us = c->now_us;
+    r->info = false;
+}
+
+static void issue_sentinels(struct core *c, struct core_actions *out)
+{
+    for (size_t i = 0; i < c->sentinel_slots; i++) {
+        struct read_slot *r = &c->sentinel_read[i];
+        if (!c->sentinel_up[i] || r->op != 0 || c->now_us < r->due_us) {
+            continue;
+        }
+        struct core_action *a = add_action(out, ACT_READ_SENTINEL);
+        a->op = r->op = c->next_op++;
+        a->slot = i;
+        r->asked_us = c->now_us;
+    }
+}
+
+/* ---- events: the local Redis ---- */
+
+static bool awaits_promotion(const struct core *c)
+{
+    return c->cfg.eager && evidence_selects_me(&c->evidence, c->now_us, CORE_EAGER_POLL_FOR_US);
+}
+
+static uint64_t local_period(const struct core *c)
+{
+    return awaits_promotion(c) && c->local.role.role != REDIS_ROLE_MASTER ? CORE_EAGER_POLL_US
+                                                                        : CORE_LOCAL_PERIOD_US;
+}
+
+static void on_local_role(struct core *c, const struct core_event *ev)
+{
+    struct read_slot *r = &c->local_read;
+    if (ev->op == 0 || ev->op != r->op) {
+        return;
+    }
+    enum redis_role before = c->local.role.role;
+    uint64_t asked_us = r->asked_us;
+    if (ev->u.role.fault != RESP_FAULT_NONE) {
+        local_fault(&c->local, ev->u.role.fault, c->now_us);
+    } else if (ev->u.role.role != NULL) {
+        local_role(&c->local, ev->u.role.role, asked_us, c->now_us);
+    }
+    read_over(c, r, local_period(c));
+    if (before != c->local.role.role) {
+        ask_sentinels(c);
+    }
+}
+
+static void on_local_info(struct core *c, const struct core_event *ev)
+{
+    if (ev->op == 0 || ev->op != c->info_op) {
+        return;
+    }
+    c->info_op = 0;
+    if (ev->u.info != NULL) {
+        local_info(&c->local, ev->u.info, c->info_asked_us, c->now_us);
+    }
+}
+
+static void on_local_down(struct core *c, enum local_down why)
+{
+    bool was_connected = c->local.connected;
+    local_lost(&c->local, why, c->now_us);
+    read_dropped(&c->local_read);
+    c->info_op = 0;
+    if (was_connected) {
+        /* A promotion closes all connections: it may be one. */
+        ask_sentinels(c);
+    }
+}
+
+/* ---- events: Sentinels ---- */
+
+static void on_sentinel_view(struct core *c, const struct core_event *ev)
+{
+    struct read_slot *r = &c->sentinel_read[ev->slot];
+    if (ev->op == 0 || ev->op != r->op) {
+        return;
+    }
+    if (ev->u.view != NULL) {
+        struct view v = *ev->u.view;
+        v.asked_us = r->asked_us;
+        evidence_view(&c->evidence, ev->slot, &v);
+    }
+    read_over(c, r, c->role.holding ? CORE_UNSURE_PERIOD_US : CORE_SENTINEL_PERIOD_US);
+}
+
+static void on_sentinel_event(struct core *c, const struct core_event *ev)
+{
+    const struct sentinel_event *e = ev->u.sentinel;
+    bool other_master = e->master_name[0] != '\0' && strcmp(e->master_name, c->sentinel_master) != 0;
+    if (other_master) {
+        return;
+    }
+    if (evidence_event(&c->evidence, ev->slot, e, c->now_us)) {
+        ask(c, &c->sentinel_read[ev->slot], false);
+    }
+    if (awaits_promotion(c)) {
+        ask(c, &c->local_read, false);
+    }
+}
+
+static void on_sentinel_down(struct core *c, size_t slot)
+{
+    evidence_lost(&c->evidence, slot);
+    c->sentinel_up[slot] = false;
+    read_dropped(&c->sentinel_read[slot]);
+}
+
+static void on_hello(struct core *c, const struct sentinel_hello *h)
+{
+    if (strcmp(h->master_name, c->sentinel_master) != 0) {
+        return;
+    }
+    c->evidence.hello_epoch = u64_max(c->evidence.hello_epoch, h->current_epoch);
+    if (h->master_epoch > c->role.token) {
+        ask_sentinels(c);
+    }
+}
+
+/* ---- events: Pods ---- */
+
+static bool is_own(const struct core *c, const struct pod *p)
+{
+    return strcmp(p->name, c->pod_name) == 0;
+}
+
+/* My set: the Pods of my controller. Until my own Pod has been read nobody is a peer. */
+static bool is_peer(const struct core *c, const struct pod *p)
+{
+    return c->label.observed && c->label.seen.controller_uid[0] != '\0' &&
+           strcmp(p->controller_uid, c->label.seen.controller_uid) == 0;
+}
+
+static size_t peer_slot(const struct core *c, const char *name)
+{
+    for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
+        if (strcmp(c->peers[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return CORE_PEERS_MAX;
+}
+
+static void on_pod(struct core *c, const struct pod *p)
+{
+    if (is_own(c, p)) {
+        label_observe(&c->label, p, c->now_us);
+        c->own_listed = true;
+        return;
+    }
+    size_t i = peer_slot(c, p->name);
+    if (i == CORE_PEERS_MAX) {
+        /* Before the own Pod is known every Pod may be a peer; the question is asked when
+         * the set is read. */
+        if (c->label.observed && !is_peer(c, p)) {
+            return;
+        }
+        i = peer_slot(c, "");
+    }
+    if (i == CORE_PEERS_MAX) {
+        c->peers_dropped++;
+        return;
+    }
+    c->peers[i] = *p;
+    c->peer_listed[i] = true;
+}
+
+static void on_pod_gone(struct core *c, const struct pod *p)
+{
+    if (is_own(c, p)) {
+        if (strcmp(p->uid, c->label.uid) == 0) {
+            label_observe_gone(&c->label, c->now_us);
+        }
+        return;
+    }
+    size_t i = peer_slot(c, p->name);
+    if (i < CORE_PEERS_MAX) {
+        c->peers[i] = (struct pod){.name = ""};
+    }
+}
+
+static void on_pods_resync(struct core *c)
+{
+    memset(c->peer_listed, 0, sizeof c->peer_listed);
+    c->own_listed = false;
+    c->listing = true;
+    c->peers_dropped = 0;
+}
+
+static void on_pods_synced(struct core *c)
+{
+    for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
+        if (c->peers[i].name[0] != '\0' && (!c->peer_listed[i] || !is_peer(c, &c->peers[i]))) {
+            c->peers[i] = (struct pod){.name = ""};
+        }
+    }
+    if (c->listing && !c->own_listed && c->label.observed) {
+        label_observe_gone(&c->label, c->now_us);
+    }
+    c->listing = false;
+    c->peers_synced = true;
+}
+
+static void on_api_done(struct core *c, const struct core_event *ev, struct core_actions *out)
+{
+    uint64_t latency_us;
+    bool current = label_done(&c->label, ev->op, ev->u.api.outcome, ev->u.api.pod,
+                              ev->u.api.retry_after_us, c->now_us, &latency_us);
+    if (current && latency_us > 0) {
+        c->label_acks++;
+        add_action(out, ACT_LABEL_ACKED)->duration_us = latency_us;
+    }
+}
+
+/* ---- the step ---- */
+
+static void distrust(struct core *c, uint64_t gap_us, struct core_actions *out)
+{
+    c->gaps++;
+    add_action(out, ACT_GAP)->duration_us = gap_us;
+    local_distrust(&c->local);
+    c->info_op = 0;
+    c->local_read = (struct read_slot){.due_us = c->now_us, .info = true};
+    for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
+        char id[RUN_ID_LEN + 1];
+        memcpy(id, c->evidence.sentinels[i].id, sizeof id);
+        evidence_forget(&c->evidence, i);
+        evidence_set_id(&c->evidence, i, id);
+        c->sentinel_read[i] = (struct read_slot){.due_us = c->now_us};
+    }
+}
+
+static void take(struct core *c, const struct core_event *ev, struct core_actions *out)
+{
+    REQUIRE(ev->slot < EVIDENCE_SENTINELS_MAX);
+    switch (ev->type) {
+    case CORE_TICK:
+    case CORE_EVENT_COUNT:
+        return;
+    case CORE_LOCAL_UP:
+        local_up(&c->local, c->now_us);
+        c->local_read = (struct read_slot){.due_us = c->now_us, .info = true};
+        return;
+    case CORE_LOCAL_DOWN:
+        on_local_down(c, ev->u.down);
+        return;
+    case CORE_LOCAL_ROLE:
+        on_local_role(c, ev);
+        return;
+    case CORE_LOCAL_INFO:
+        on_local_info(c, ev);
+        return;
+    case CORE_LOCAL_HINT:
+        ask(c, &c->local_read, true);
+        if (!c->local.connected) {
+            add_action(out, ACT_KICK_LOCAL);
+        }
+        return;
+    case CORE_SENTINELS:
+        REQUIRE(ev->u.sentinel_count <= EVIDENCE_SENTINELS_MAX);
+        c->sentinel_slots = ev->u.sentinel_count;
+        return;
+    case CORE_SENTINEL_ID:
+        evidence_set_id(&c->evidence, ev->slot, ev->u.id);
+        return;
+    case CORE_SENTINEL_UP:
+        c->sentinel_up[ev->slot] = true;
+        ask(c, &c->sentinel_read[ev->slot], false);
+        return;
+    case CORE_SENTINEL_HINT:
+        ask(c, &c->sentinel_read[ev->slot], false);
+        return;
+    case CORE_SENTINEL_DOWN:
+        on_sentinel_down(c, ev->slot);
+        return;
+    case CORE_SENTINEL_GONE:
+        on_sentinel_down(c, ev->slot);
+        evidence_forget(&c->evidence, ev->slot);
+        return;
+    case CORE_SENTINEL_VIEW:
+        on_sentinel_view(c, ev);
+        return;
+    case CORE_SENTINEL_EVENT:
+        on_sentinel_event(c, ev);
+        return;
+    case CORE_HELLO:
+        on_hello(c, ev->u.hello);
+        return;
+    case CORE_PODS_RESYNC:
+        on_pods_resync(c);
+        return;
+    case CORE_POD:
+        on_pod(c, ev->u.pod);
+        return;
+    case CORE_POD_GONE:
+        on_pod_gone(c, ev->u.pod);
+        return;
+    case CORE_PODS_SYNCED:
+        on_pods_synced(c);
+        return;
+    case CORE_API_DONE:
+        on_api_done(c, ev, out);
+        return;
+    }
+}
+
+static void gather_peers(const struct core *c, struct role_input *in)
+{
+    in->lowest_ordinal = c->ordinal >= 0;
+    for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
+        const struct pod *p = &c->peers[i];
+        if (p->name[0] == '\0' || !is_peer(c, p)) {
+            continue;
+        }
+        if (p->ordinal >= 0 && p->ordinal < c->ordinal) {
+            in->lowest_ordinal = false;
+        }
+        if (strcmp(p->role, role_state_name(ROLE_MASTER)) != 0) {
+            continue;
+        }
+        if (!in->peer_master || p->role_epoch > in->peer_master_epoch) {
+            in->peer_master_epoch = p->role_epoch;
+            in->peer_master_first = false;
+        }
+        in->peer_master = true;
+        if (p->role_epoch == in->peer_master_epoch && p->ordinal < c->ordinal) {
+            in->peer_master_first = true;
+        }
+    }
+}
+
+static void gather(struct core *c)
+{
+    struct role_input *in = &c->input;
+    *in = (struct role_input){.now_us = c->now_us};
+    local_update(&c->local, c->now_us);
+    in->local = c->local.state;
+    in->local_since_us = c->local.state == ROLE_LOCAL_DEAD ? c->local.refused_since_us
+                                                           : c->local.state_since_us;
+    memcpy(in->run_id, c->local.run_id, sizeof in->run_id);
+    evidence_newest(&c->evidence, c->now_us, &in->newest);
+    in->verdict = evidence_verdict(&c->evidence, &in->newest, in->run_id, c->now_us);
+    uint64_t selected_us = 0;
+    uint64_t eager_epoch = c->cfg.eager ? evidence_eager(&c->evidence, &in->newest, c->now_us, &selected_us) : 0;
+    if (eager_epoch != 0 && c->local.master_since_us >= selected_us) {
+        in->eager_epoch = eager_epoch;
+    }
+    in->mirror = evidence_mirror(&c->evidence, &in->newest, c->now_us);
+
+    const struct pod *own = &c->label.seen;
+    in->own_observed = c->label.observed;
+    if (in->own_observed) {
+        in->fenced = own->fence;
+        in->terminating = own->terminating;
+        in->own_label_epoch = own->role_epoch;
+        in->demoted_by_epoch = own->demoted_by_epoch;
+        if (!role_state_from(sv_from(own->role), &in->own_label)) {
+            in->own_label = ROLE_UNSET;
+        }
+    }
+    in->peers_synced = c->peers_synced;
+    gather_peers(c, in);
+}
+
+static void decide(struct core *c, struct core_actions *out)
+{
+    struct role_change change = role_step(&c->role, &c->input);
+    if (change.regressed) {
+        struct core_action *a = add_action(out, ACT_KUBE_EVENT);
+        a->regressed = true;
+        a->epoch = c->role.token;
+        a->from = a->to = c->role.state;
+    }
+    if (change.state || change.epoch) {
+        struct core_action *a = add_action(out, ACT_ROLE_CHANGED);
+        a->from = change.from;
+        a->to = c->role.state;
+        a->epoch = c->role.epoch;
+        a->reason = c->role.reason;
+    }
+    bool told_before = change.from == ROLE_UNSET && c->input.own_label == c->role.state;
+    if (change.state && !told_before) {
+        struct core_action *a = add_action(out, ACT_KUBE_EVENT);
+        a->from = change.from;
+        a->to = c->role.state;
+        a->epoch = c->role.epoch;
+        a->reason = c->role.reason;
+    }
+    if (c->role.state == ROLE_UNSET) {
+        return;
+    }
+    struct label_value v = {.role = c->role.state,
+                            .epoch = c->role.epoch,
+                            .reason = c->role.reason,
+                            .since_wall_ms = c->wall_ms,
+                            .decided_us = c->now_us};
+    memcpy(v.run_id, c->role.run_id, sizeof v.run_id);
+    if (change.state || change.epoch || !c->label.wanted || strcmp(v.run_id, c->label.want.run_id) != 0) {
+        if (c->label.wanted && !change.state) {
+            v.since_wall_ms = c->label.want.since_wall_ms;
+        }
+        label_want(&c->label, &v, c->now_us);
+    }
+}
+
+static void issue_label(struct core *c, struct core_actions *out)
+{
+    uint64_t op = c->next_op;
+    switch (label_next(&c->label, op, c->now_us)) {
+    case LABEL_NOTHING:
+        return;
+    case LABEL_PATCH: {
+        struct core_action *a = add_action(out, ACT_PATCH_POD);
+        a->op = op;
+        a->label = c->label.want;
+        break;
+    }
+    case LABEL_GET:
+        add_action(out, ACT_GET_POD)->op = op;
+        break;
+    }
+    c->next_op++;
+}
+
+void core_step(struct core *c, const struct core_event *ev, struct core_actions *ret)
+{
+    ret->count = 0;
+    uint64_t gap_us = u64_since(ev->now_us, c->now_us);
+    c->now_us = u64_max(c->now_us, ev->now_us);
+    c->wall_ms = ev->wall_ms;
+    if (gap_us > CORE_GAP_US) {
+        distrust(c, gap_us, ret);
+    }
+    take(c, ev, ret);
+    gather(c);
+    decide(c, ret);
+    issue_label(c, ret);
+    issue_local(c, ret);
+    issue_sentinels(c, ret);
+}
+
+uint64_t core_next_deadline(const struct core *c)
+{
+    /* The core is stepped at least once in a period, which is also how it sees gaps. */
+    uint64_t next = c->now_us + CORE_LOCAL_PERIOD_US;
+    if (c->local.connected && c->local_read.op == 0) {
+        next = u64_min(next, c->local_read.due_us);
+    }
+    for (size_t i = 0; i < c->sentinel_slots; i++) {
+        if (c->sentinel_up[i] && c->sentinel_read[i].op == 0) {
+            next = u64_min(next, c->sentinel_read[i].due_us);
+        }
+    }
+    next = u64_min(next, local_next_deadline(&c->local, c->now_us));
+    next = u64_min(next, evidence_next_deadline(&c->evidence, c->now_us));
+    next = u64_min(next, role_next_deadline(&c->role, &c->input));
+    return u64_min(next, label_next_deadline(&c->label, c->now_us));
+}

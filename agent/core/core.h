@@ -1,0 +1,185 @@
+/* The core: facts in, decisions out. core_step(core, event, actions) is the only way in.
+ *
+ * Pure: no I/O, no clock, no allocation, no logging. Time arrives in the event
+ * (monotonic, and wall-clock for texts), randomness as a seed. The shell executes the
+ * actions in their order, and calls again with CORE_TICK no later than core_next_deadline().
+ *
+ * Asynchronous actions carry an `op`; what completes them repeats it, and a completion that
+ * is not the current one is dropped. Answers are as old as their question: the core notes
+ * when it asked. A gap of more than CORE_GAP_US between two steps (the process was stopped,
+ * the machine slept) makes everything that was known, or asked, worthless: it is forgotten
+ * and asked anew, and until then labels are held.
+ *
+ * Which slot belongs to which Sentinel connection is the shell's business; a slot is < the
+ * count given in CORE_SENTINELS. */
+#ifndef RPA_CORE_CORE_H
+#define RPA_CORE_CORE_H
+
+#include "agent/core/evidence.h"
+#include "agent/core/label.h"
+#include "agent/core/local.h"
+#include "agent/core/role.h"
+
+#define CORE_PEERS_MAX 32
+#define CORE_ACTIONS_MAX 64
+#define CORE_GAP_US 2500000U
+#define CORE_LOCAL_PERIOD_US 1000000U
+#define CORE_SENTINEL_PERIOD_US 1000000U
+#define CORE_UNSURE_PERIOD_US 250000U  /* Sentinels, while the role is held for want of proof */
+#define CORE_EAGER_POLL_US 5000U       /* ROLE, after a Sentinel has selected me … */
+#define CORE_EAGER_POLL_FOR_US 1000000U /* … for so long */
+
+#define CORE_MODES(X)                                                            \
+    X(CORE_MODE_AUTO, "auto")                                                    \
+    X(CORE_MODE_STANDALONE, "standalone")                                        \
+    X(CORE_MODE_REPLICATION, "replication")                                      \
+    X(CORE_MODE_SENTINEL, "sentinel")                                            \
+    X(CORE_MODE_CLUSTER, "cluster")
+
+enum core_mode { CORE_MODES(RPA_ENUM_MEMBER) CORE_MODE_COUNT };
+
+struct core_config {
+    enum core_mode mode;      /* not AUTO: the shell has decided; CLUSTER is refused there */
+    unsigned sentinel_count;  /* N as configured; 0 in modes without Sentinel */
+    const struct addr *me;    /* every spelling of my address; copied */
+    size_t me_count;          /* ≤ EVIDENCE_MY_ADDRS_MAX */
+    const char *sentinel_master; /* name of the master; copied */
+    const char *pod_name;
+    const char *pod_uid;      /* "" : taken from the first read of the Pod */
+    bool role_legacy;
+    bool eager;
+    uint64_t seed;
+};
+
+#define CORE_EVENTS(X)                                                              \
+    X(CORE_TICK, "tick")                                                            \
+    X(CORE_LOCAL_UP, "local-up")                                                    \
+    X(CORE_LOCAL_DOWN, "local-down")                                                \
+    X(CORE_LOCAL_ROLE, "local-role")             /* answer to ACT_READ_LOCAL */     \
+    X(CORE_LOCAL_INFO, "local-info")             /* … with info; after the ROLE */  \
+    X(CORE_LOCAL_HINT, "local-hint")             /* a subscription was cut, …: ask now */ \
+    X(CORE_SENTINELS, "sentinels")               /* how many slots are in use */    \
+    X(CORE_SENTINEL_ID, "sentinel-id")           /* SENTINEL MYID of a slot */      \
+    X(CORE_SENTINEL_UP, "sentinel-up")           /* the commands' connection is up */ \
+    X(CORE_SENTINEL_HINT, "sentinel-hint")       /* its subscription was (re)made: read it */ \
+    X(CORE_SENTINEL_DOWN, "sentinel-down")       /* the commands' connection is lost */ \
+    X(CORE_SENTINEL_GONE, "sentinel-gone")       /* the slot is free, or another's */ \
+    X(CORE_SENTINEL_VIEW, "sentinel-view")       /* answer to ACT_READ_SENTINEL */  \
+    X(CORE_SENTINEL_EVENT, "sentinel-event")                                        \
+    X(CORE_HELLO, "hello")                                                          \
+    X(CORE_PODS_RESYNC, "pods-resync")           /* a new list begins */            \
+    X(CORE_POD, "pod")                           /* a Pod of the namespace, mine among them */ \
+    X(CORE_POD_GONE, "pod-gone")                                                    \
+    X(CORE_PODS_SYNCED, "pods-synced")                                              \
+    X(CORE_API_DONE, "api-done")                 /* ends ACT_PATCH_POD, ACT_GET_POD */
+
+enum core_event_type { CORE_EVENTS(RPA_ENUM_MEMBER) CORE_EVENT_COUNT };
+
+struct core_event {
+    enum core_event_type type;
+    uint64_t now_us;
+    uint64_t wall_ms;
+    uint64_t op;   /* LOCAL_ROLE, LOCAL_INFO, SENTINEL_VIEW, API_DONE */
+    size_t slot;   /* SENTINEL_* */
+    union {
+        enum local_down down; /* LOCAL_DOWN */
+        struct {
+            enum resp_fault fault;         /* not NONE: the ROLE was refused */
+            const struct role_reply *role; /* else; NULL: no answer will come */
+        } role;
+        const struct info *info; /* LOCAL_INFO; NULL: refused or unreadable */
+        size_t sentinel_count;   /* SENTINELS */
+        const char *id;          /* SENTINEL_ID */
+        const struct view *view; /* SENTINEL_VIEW; NULL: refused, torn or unreadable. asked_us is set by the core */
+        const struct sentinel_event *sentinel;
+        const struct sentinel_hello *hello;
+        const struct pod *pod;
+        struct {
+            enum api_outcome outcome;
+            const struct pod *pod; /* with API_OK */
+            uint64_t retry_after_us;
+        } api;
+    } u;
+};
+
+#define CORE_ACTS(X)                                                                     \
+    X(ACT_READ_LOCAL, "read-local")       /* ROLE, and INFO where `info`, in one write */ \
+    X(ACT_KICK_LOCAL, "kick-local")       /* reconnect now, do not wait */                \
+    X(ACT_READ_SENTINEL, "read-sentinel") /* MASTER, GET-MASTER-ADDR, MASTER in one write */ \
+    X(ACT_PATCH_POD, "patch-pod")                                                         \
+    X(ACT_GET_POD, "get-pod")                                                             \
+    X(ACT_KUBE_EVENT, "kube-event")                                                       \
+    X(ACT_ROLE_CHANGED, "role-changed")   /* for log and metrics */                       \
+    X(ACT_LABEL_ACKED, "label-acked")     /* for the histogram */                         \
+    X(ACT_GAP, "clock-gap")               /* for the log */
+
+enum core_act { CORE_ACTS(RPA_ENUM_MEMBER) CORE_ACT_COUNT };
+
+struct core_action {
+    enum core_act type;
+    uint64_t op;
+    size_t slot;               /* READ_SENTINEL */
+    bool info;                 /* READ_LOCAL */
+    struct label_value label;  /* PATCH_POD */
+    enum role_state from, to;  /* ROLE_CHANGED, KUBE_EVENT */
+    uint64_t epoch;            /* ROLE_CHANGED, KUBE_EVENT */
+    enum role_reason reason;   /* ROLE_CHANGED, KUBE_EVENT */
+    bool regressed;            /* KUBE_EVENT: about an accepted lower epoch, not a role */
+    uint64_t duration_us;      /* LABEL_ACKED, GAP */
+};
+
+struct core_actions {
+    size_t count;
+    struct core_action items[CORE_ACTIONS_MAX];
+};
+
+struct read_slot {
+    uint64_t op; /* outstanding; 0 none */
+    uint64_t asked_us;
+    bool again; /* a hint came while it was under way */
+    bool info;  /* INFO is outstanding, or wanted with `again` */
+    uint64_t due_us;
+};
+
+struct core {
+    struct core_config cfg;
+    char sentinel_master[128];
+    char pod_name[POD_NAME_MAX + 1];
+    int ordinal;
+
+    uint64_t now_us;
+    uint64_t wall_ms;
+    uint64_t next_op;
+    struct local local;
+    struct evidence evidence;
+    struct role role;
+    struct label label;
+    struct role_input input; /* of the last step: what the decision was made from */
+
+    struct read_slot local_read;
+    uint64_t info_op; /* the read whose INFO is awaited; 0 none */
+    uint64_t info_asked_us;
+    struct read_slot sentinel_read[EVIDENCE_SENTINELS_MAX];
+    bool sentinel_up[EVIDENCE_SENTINELS_MAX];
+    size_t sentinel_slots;
+
+    struct pod peers[CORE_PEERS_MAX]; /* Pods of my set beside mine; name "" = free */
+    bool peer_listed[CORE_PEERS_MAX]; /* seen since the last resync */
+    unsigned peers_dropped;           /* did not fit */
+    bool listing;
+    bool own_listed;
+    bool peers_synced;
+
+    uint64_t label_acks;
+    uint64_t gaps;
+};
+
+const char *core_mode_name(enum core_mode m);
+const char *core_event_type_name(enum core_event_type t);
+const char *core_act_name(enum core_act a);
+
+void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us);
+void core_step(struct core *c, const struct core_event *ev, struct core_actions *ret);
+uint64_t core_next_deadline(const struct core *c);
+
+#endif

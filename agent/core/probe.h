@@ -1,0 +1,48 @@
+/* Answers to probes, from what the core knows: status and the checks behind it, in the
+ * style of the API server's own /readyz?verbose. Pure; the HTTP handler only renders.
+ *
+ * Every answer about a role expires with the proof of the local ROLE (ROLE_PROOF_US). That
+ * Sentinel or the API server is silent never makes an answer negative: it is told in its
+ * check. Readiness follows the role, never the deletion timestamp. */
+#ifndef RPA_CORE_PROBE_H
+#define RPA_CORE_PROBE_H
+
+#include "agent/core/core.h"
+
+#define PROBE_CHECKS_MAX 6
+#define PROBE_NO_LIMIT UINT64_MAX
+
+#define PROBES(X)                          \
+    X(PROBE_LIVE, "/livez")                \
+    X(PROBE_STARTUP, "/startupz")          \
+    X(PROBE_READY, "/readyz")              \
+    X(PROBE_MASTER, "/master")             \
+    X(PROBE_REPLICA, "/replica")           \
+    X(PROBE_READ_ONLY, "/read-only")       \
+    X(PROBE_HEALTH, "/health")
+
+enum probe { PROBES(RPA_ENUM_MEMBER) PROBE_COUNT };
+
+struct probe_check {
+    const char *name;
+    bool ok;
+    bool counts;     /* false: told, but does not decide */
+    uint64_t age_us; /* of the observation; UINT64_MAX: never observed */
+    char detail[160];
+};
+
+struct probe_answer {
+    bool ok;
+    size_t count;
+    struct probe_check checks[PROBE_CHECKS_MAX];
+};
+
+const char *probe_path(enum probe p);
+
+/* max_lag_bytes: PROBE_REPLICA's limit on what the replica has received from its master
+ * and not yet applied is not known to ROLE; the limit is held against the offset of the
+ * newest INFO: PROBE_NO_LIMIT asks for none. now_us: of this moment, not of the last step. */
+void probe_answer(const struct core *c, enum probe p, uint64_t max_lag_bytes, uint64_t now_us,
+                  struct probe_answer *ret);
+
+#endif
