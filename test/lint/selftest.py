@@ -103,7 +103,7 @@ class Symbols(Scratch):
         ("io", "lib/io/io.c", "int core_one(void)", "core_one()"),
         ("core", "agent/core/core.c", "long time(long *)", "time(0)"),
         ("core", "agent/core/core.c", "int clock_gettime(int, void *)", "clock_gettime(0, 0)"),
-        ("core", "agent/core/core.c", "void free(void *)", "free(0)"),
+        ("core", "agent/core/core.c", "void free(void *)", "free((void *)1)"),
         ("core", "agent/core/core.c", "int printf(const char *, ...)", 'printf("%d", 1)'),
         ("core", "agent/core/core.c", "void *xmalloc(unsigned long)", "xmalloc(1)"),
         ("core", "agent/core/core.c", "int redisAsyncFree(void)", "redisAsyncFree()"),
