@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what scripts/test ran, from JUnit files and a list of single steps.
 
-usage: tally.py DIR
+usage: tally.py DIR [LEVEL...]
 
 DIR holds LEVEL.*.xml (JUnit, of ctest or pytest) and steps.tsv with the lines
 LEVEL <tab> NAME <tab> passed|failed|skipped <tab> REASON. Prints what was skipped and why, what
@@ -80,7 +80,7 @@ def main() -> int:
     print_reasons(results, "failed")
     print()
     print(f"{'level':<12} {'passed':>7} {'failed':>7} {'skipped':>7}")
-    for level in dict.fromkeys(result.level for result in results):
+    for level in dict.fromkeys([*sys.argv[2:], *(result.level for result in results)]):
         count = Counter(r.status for r in results if r.level == level)
         print(f"{level:<12} {count['passed']:>7} {count['failed']:>7} {count['skipped']:>7}")
     count = Counter(result.status for result in results)

@@ -18,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LINT = ROOT / "test" / "lint"
 
 
+LAYERS = (sys.executable, LINT / "layers.py")
+TEXT = (sys.executable, LINT / "text.py")
+
+
 def run(*args: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(a) for a in args], capture_output=True, text=True, check=False, env=env
@@ -57,7 +61,7 @@ class Scratch(unittest.TestCase):
 
 class Includes(Scratch):
     def layers(self) -> subprocess.CompletedProcess[str]:
-        return run(LINT / "layers.py", "--root", self.root)
+        return run(*LAYERS, "--root", self.root)
 
     def test_clean(self) -> None:
         done = self.layers()
@@ -114,7 +118,7 @@ class Symbols(Scratch):
     def test_violations(self) -> None:
         sources = {layer: source for layer, source, _, _ in self.CASES}
         clean = [self.archive(layer, source) for layer, source in sources.items()]
-        done = run(LINT / "layers.py", "--root", self.root, "--strict", *clean)
+        done = run(*LAYERS, "--root", self.root, "--strict", *clean)
         self.assertEqual(done.returncode, 0, done.stderr)
         for layer, source, prototype, call in self.CASES:
             with self.subTest(layer=layer, call=call):
@@ -123,7 +127,7 @@ class Symbols(Scratch):
                     source, f"{prototype};\nvoid bad(void);\nvoid bad(void)\n{{\n    {call};\n}}\n"
                 )
                 self.archive(layer, source)
-                done = run(LINT / "layers.py", "--root", self.root, *clean)
+                done = run(*LAYERS, "--root", self.root, *clean)
                 self.write(source, text)
                 self.archive(layer, source)
                 self.assertEqual(done.returncode, 1, done.stdout)
@@ -175,7 +179,7 @@ class Build(Scratch):
 
 class Text(Scratch):
     def text(self, check: str) -> subprocess.CompletedProcess[str]:
-        return run(LINT / "text.py", "--root", self.root, check)
+        return run(*TEXT, "--root", self.root, check)
 
     def test_banned(self) -> None:
         self.assertEqual(self.text("banned").returncode, 0)
