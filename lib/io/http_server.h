@@ -3,14 +3,27 @@
  *
  * The handler is synchronous: it fills `response` before it returns. GET and HEAD reach it
  * (HEAD's body is dropped by the server); every other method is answered 405 with Allow,
- * except on paths where `post_allowed` says otherwise. URLs beyond 4 KiB, heads beyond
- * 16 KiB and bodies beyond 64 KiB are refused; at most 256 connections, 64 from one
- * address; idle ones are closed after idle_timeout_s. */
+ * except on paths where `post_allowed` says otherwise. The body of a request is read and
+ * thrown away.
+ *
+ * Limits: URLs beyond HTTP_SERVER_URL_MAX get 414, heads beyond HTTP_SERVER_HEAD_MAX 431 (or
+ * 413, 414: by what was too large), declared bodies beyond HTTP_SERVER_REQUEST_BODY_MAX 413,
+ * undeclared ones a closed connection. At most HTTP_SERVER_CONNECTIONS_MAX connections (more
+ * wait in the backlog), HTTP_SERVER_PER_ADDRESS_MAX from one address (more are closed). A
+ * connection is closed idle_timeout_s after it was opened or last answered, unless a whole
+ * request has come by then: a byte now and then keeps none open. */
 #ifndef RPA_IO_HTTP_SERVER_H
 #define RPA_IO_HTTP_SERVER_H
 
 #include "lib/base/buf.h"
 #include "lib/io/loop.h"
+
+#define HTTP_SERVER_URL_MAX 4096
+#define HTTP_SERVER_HEAD_MAX (16 * 1024) /* with all that is parsed from it */
+#define HTTP_SERVER_REQUEST_BODY_MAX (64 * 1024)
+#define HTTP_SERVER_RESPONSE_BODY_MAX (4 * 1024 * 1024) /* beyond: 500 */
+#define HTTP_SERVER_CONNECTIONS_MAX 256
+#define HTTP_SERVER_PER_ADDRESS_MAX 64
 
 struct http_request {
     const char *method; /* GET, HEAD, POST */
@@ -18,13 +31,13 @@ struct http_request {
     void *impl;         /* for http_request_query and _header */
 };
 
-/* NULL: not there; "" there without a value. Valid during the handler. */
+/* NULL: not there; "" there without a value. Decoded. Valid during the handler. */
 const char *http_request_query(const struct http_request *req, const char *key);
-const char *http_request_header(const struct http_request *req, const char *name);
+const char *http_request_header(const struct http_request *req, const char *name); /* any case */
 
 struct http_response {
-    unsigned status;
-    const char *content_type; /* constant */
+    unsigned status;          /* 200 unless changed */
+    const char *content_type; /* constant; text/plain unless changed */
     struct buf *body;         /* reset by the server before each call; copied out after it */
 };
 
@@ -36,13 +49,15 @@ struct http_server_ops {
 
 struct http_server;
 
-/* listen_fd: a bound, listening, non-blocking socket; stays open and owned by the caller
- * (the parent process keeps it over restarts of the worker). */
+/* listen_fd: a bound, listening, non-blocking socket; stays open, listening and owned by the
+ * caller (the parent process keeps it over restarts of the worker). idle_timeout_s > 0. */
 struct http_server *http_server_new(uv_loop_t *loop, int listen_fd, unsigned idle_timeout_s,
                                     const struct http_server_ops *ops, struct err *e) MUST_USE;
+/* Also from inside the handler, whose answer may then not be sent. */
 void http_server_close(struct http_server *s, closer_fn *on_closed, void *arg); /* frees s */
 
-/* "[::]:8080", "127.0.0.1:0", ":8080" (all addresses, IPv6 dual-stack where there is IPv6)
+/* "[::]:8080", "127.0.0.1:0", ":8080" (all addresses; [::] and an empty host are dual-stack,
+ * and an empty host is IPv4 alone where there is no IPv6). Numeric addresses only.
  * -> listening socket with SO_REUSEADDR, CLOEXEC, non-blocking; -1 on error.
  * ret_port: the port in use (not NULL). */
 int http_listen(const char *address, uint16_t *ret_port, struct err *e) MUST_USE;
