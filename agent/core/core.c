@@ -97,17 +97,18 @@ static void issue_local(struct core *c, struct core_actions *out)
         return;
     }
     /* While a promotion is awaited ROLE alone is asked, every few milliseconds. */
-    bool info = r->info || c->local.info_us == 0 || c->local.run_id[0] == '\0' ||
-                u64_since(c->now_us, c->local.info_us) >= CORE_LOCAL_PERIOD_US;
+    bool stale = c->local.info_us == 0 || c->local.run_id[0] == '\0' ||
+                 u64_since(c->now_us, c->local.info_us) >= CORE_LOCAL_PERIOD_US;
+    bool info = c->info_op == 0 && (r->info || stale);
     struct core_action *a = add_action(out, ACT_READ_LOCAL);
     a->op = r->op = c->next_op++;
     a->info = info;
+    r->asked_us = c->now_us;
     if (info) {
         c->info_op = a->op;
         c->info_asked_us = c->now_us;
+        r->info = false;
     }
-    r->asked_us = c->now_us;
-    r->info = false;
 }
 
 static void issue_sentinels(struct core *c, struct core_actions *out)

@@ -1,0 +1,266 @@
+#include "agent/shell/driver.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "agent/shell/exit_code.h"
+#include "agent/shell/http.h"
+#include "lib/base/check.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+
+#define MOD "agent"
+#define HTTP_IDLE_TIMEOUT_S 60
+
+static const int stop_signals[DRIVER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+static const double latency_bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                        0.1,   0.25,   0.5,   1,    2.5,   10};
+static const double lag_bounds[] = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1};
+
+/* ---- actions ---- */
+
+static void defer(struct driver *d, struct core_event ev)
+{
+    REQUIRE(d->deferred_count < ARRAY_LEN(d->deferred));
+    d->deferred[d->deferred_count++] = ev;
+}
+
+static void log_role(struct driver *d, const struct core_action *a)
+{
+    const struct core *c = &d->core;
+    d->role_changes++;
+    log_set_context(NULL, role_state_name(a->to), a->epoch);
+    log_info("role", "role changed", F_STR("from", role_state_name(a->from)),
+             F_STR("to", role_state_name(a->to)), F_U64("proof_epoch", a->epoch),
+             F_STR("reason", role_reason_text(a->reason)),
+             F_STR("local", role_local_name(c->input.local)),
+             F_STR("verdict", verdict_name(c->input.verdict)),
+             F_U64("sentinels_fresh", c->input.newest.fresh), F_U64("sentinels", c->input.newest.n));
+}
+
+static void execute(struct driver *d, const struct core_action *a)
+{
+    switch (a->type) {
+    case ACT_READ_LOCAL:
+        if (!local_port_read(&d->local, a->op, a->info)) {
+            defer(d, (struct core_event){.type = CORE_LOCAL_ROLE, .op = a->op});
+        }
+        return;
+    case ACT_KICK_LOCAL:
+        local_port_kick(&d->local);
+        return;
+    case ACT_READ_SENTINEL:
+        if (!sentinel_port_read(&d->sentinels, a->slot, a->op)) {
+            defer(d, (struct core_event){.type = CORE_SENTINEL_VIEW, .op = a->op, .slot = a->slot});
+        }
+        return;
+    case ACT_PATCH_POD:
+        if (!kube_port_patch(&d->kube, a->op, d->core.label.uid, &a->label)) {
+            struct core_event ev = {.type = CORE_API_DONE, .op = a->op};
+            ev.u.api.outcome = API_UNREACHABLE;
+            defer(d, ev);
+        }
+        return;
+    case ACT_GET_POD:
+        if (!kube_port_get(&d->kube, a->op)) {
+            struct core_event ev = {.type = CORE_API_DONE, .op = a->op};
+            ev.u.api.outcome = API_UNREACHABLE;
+            defer(d, ev);
+        }
+        return;
+    case ACT_KUBE_EVENT:
+        if (a->regressed) {
+            log_warn("role", "a lower configuration epoch was accepted", F_U64("proof_epoch", a->epoch));
+        }
+        kube_port_event(&d->kube, a, d->core.wall_ms);
+        return;
+    case ACT_ROLE_CHANGED:
+        log_role(d, a);
+        return;
+    case ACT_LABEL_ACKED:
+        prom_histogram_observe(&d->label_latency, (double)a->duration_us / 1e6);
+        log_info("label", "label acknowledged", F_STR("label", d->core.label.seen.role),
+                 F_F64("ms", (double)a->duration_us / 1e3));
+        return;
+    case ACT_GAP:
+        log_warn(MOD, "the agent was stopped for a while: all that was known is asked anew",
+                 F_F64("seconds", (double)a->duration_us / 1e6));
+        return;
+    case CORE_ACT_COUNT:
+        break;
+    }
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm_timer(struct driver *d)
+{
+    uint64_t now_us = loop_now_us();
+    uint64_t due_us = core_next_deadline(&d->core);
+    uint64_t wait_ms = due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
+    d->timer_due_us = now_us + wait_ms * 1000;
+    uv_update_time(&d->loop);
+    (void)uv_timer_start(&d->timer, on_timer, wait_ms, 0);
+}
+
+static void step(struct driver *d, struct core_event *ev)
+{
+    struct core_actions actions;
+    ev->now_us = loop_now_us();
+    ev->wall_ms = loop_wall_ms();
+    core_step(&d->core, ev, &actions);
+    for (size_t i = 0; i < actions.count; i++) {
+        execute(d, &actions.items[i]);
+    }
+}
+
+static void on_event(void *arg, struct core_event *ev)
+{
+    struct driver *d = arg;
+    if (d->stopping) {
+        return;
+    }
+    REQUIRE(!d->stepping);
+    d->stepping = true;
+    step(d, ev);
+    /* A refused action is completed at once; what the core asks for then it asks later, so
+     * this ends. */
+    for (size_t i = 0; i < d->deferred_count && i < ARRAY_LEN(d->deferred); i++) {
+        struct core_event refused = d->deferred[i];
+        step(d, &refused);
+    }
+    d->deferred_count = 0;
+    d->stepping = false;
+    arm_timer(d);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct driver *d = container_of(timer, struct driver, timer);
+    double lag_s = (double)u64_since(loop_now_us(), d->timer_due_us) / 1e6;
+    prom_histogram_observe(&d->loop_lag, lag_s);
+    on_event(d, &(struct core_event){.type = CORE_TICK});
+}
+
+/* ---- stop ---- */
+
+/* Nothing is left: the loop ends by itself. */
+static void on_all_closed(void *arg)
+{
+    (void)arg;
+}
+
+static void on_part_closed(void *arg)
+{
+    struct driver *d = arg;
+    REQUIRE(d->open > 0);
+    if (--d->open == 0) {
+        closer_close(&d->closer, (uv_handle_t *)&d->stop_deadline);
+        closer_finish(&d->closer, on_all_closed, d);
+    }
+}
+
+static void on_stop_deadline(uv_timer_t *timer)
+{
+    (void)timer;
+    log_warn(MOD, "not everything could be closed in time; leaving anyway");
+    _exit(EXIT_CODE_OK);
+}
+
+static void stop(struct driver *d)
+{
+    if (d->stopping) {
+        return;
+    }
+    d->stopping = true;
+    (void)uv_timer_start(&d->stop_deadline, on_stop_deadline, DRIVER_STOP_MS, 0);
+    d->open = 4;
+    http_server_close(d->http, on_part_closed, d);
+    local_port_close(&d->local, on_part_closed, d);
+    sentinel_port_close(&d->sentinels, on_part_closed, d);
+    kube_port_close(&d->kube, on_part_closed, d);
+    closer_close(&d->closer, (uv_handle_t *)&d->timer);
+    for (size_t i = 0; i < DRIVER_SIGNALS; i++) {
+        closer_close(&d->closer, (uv_handle_t *)&d->signals[i]);
+    }
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct driver *d = container_of(handle->data, struct driver, closer);
+    if (signum == SIGHUP) {
+        log_info(MOD, "reading passwords, token and CA again");
+        local_port_reload(&d->local);
+        sentinel_port_reload(&d->sentinels);
+        kube_port_reload(&d->kube);
+        return;
+    }
+    log_info(MOD, "stopping", F_STR("signal", signum == SIGTERM ? "TERM" : "INT"));
+    stop(d);
+}
+
+/* ---- start ---- */
+
+static void init_handles(struct driver *d)
+{
+    REQUIRE(uv_loop_init(&d->loop) == 0);
+    closer_init(&d->closer, &d->loop);
+    REQUIRE(uv_timer_init(&d->loop, &d->timer) == 0);
+    closer_add(&d->closer, (uv_handle_t *)&d->timer);
+    REQUIRE(uv_timer_init(&d->loop, &d->stop_deadline) == 0);
+    closer_add(&d->closer, (uv_handle_t *)&d->stop_deadline);
+    for (size_t i = 0; i < DRIVER_SIGNALS; i++) {
+        REQUIRE(uv_signal_init(&d->loop, &d->signals[i]) == 0);
+        closer_add(&d->closer, (uv_handle_t *)&d->signals[i]);
+        REQUIRE(uv_signal_start(&d->signals[i], on_signal, stop_signals[i]) == 0);
+    }
+}
+
+static void init_core(struct driver *d)
+{
+    const struct config *cfg = d->cfg;
+    struct core_config core = {.mode = cfg->mode,
+                               .sentinel_count = cfg->sentinel_count,
+                               .me = cfg->me,
+                               .me_count = cfg->me_count,
+                               .sentinel_master = cfg->sentinel_master,
+                               .pod_name = cfg->pod_name,
+                               .pod_uid = cfg->pod_uid,
+                               .role_legacy = cfg->keys.role_legacy != NULL,
+                               .eager = cfg->eager,
+                               .seed = uv_hrtime() ^ (uint64_t)getpid() << 32};
+    core_init(&d->core, &core, loop_now_us());
+}
+
+int driver_run(const struct config *cfg, int listen_fd, unsigned restarts)
+{
+    struct driver *d = xcalloc(1, sizeof *d);
+    struct err e;
+    d->cfg = cfg;
+    d->restarts = restarts;
+    d->started_us = loop_now_us();
+    d->label_latency = (struct prom_histogram){.bounds = latency_bounds, .bound_count = ARRAY_LEN(latency_bounds)};
+    d->loop_lag = (struct prom_histogram){.bounds = lag_bounds, .bound_count = ARRAY_LEN(lag_bounds)};
+    log_set_context(cfg->pod_name, role_state_name(ROLE_UNSET), 0);
+    init_handles(d);
+    init_core(d);
+    struct port_sink sink = {.event = on_event, .arg = d};
+    local_port_init(&d->local, &d->loop, cfg, sink, &d->counters);
+    sentinel_port_init(&d->sentinels, &d->loop, cfg, sink, &d->counters);
+    kube_port_init(&d->kube, &d->loop, cfg, sink, &d->counters);
+    struct http_server_ops ops = {.handle = http_handle, .arg = d};
+    d->http = http_server_new(&d->loop, listen_fd, HTTP_IDLE_TIMEOUT_S, &ops, &e);
+    if (d->http == NULL) {
+        log_error(MOD, "cannot serve HTTP", F_STR("error", e.msg));
+        return EXIT_CODE_FAILURE;
+    }
+    kube_port_start(&d->kube);
+    sentinel_port_start(&d->sentinels);
+    local_port_start(&d->local);
+    arm_timer(d);
+    (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    REQUIRE(uv_loop_close(&d->loop) == 0);
+    free(d);
+    log_info(MOD, "stopped");
+    return EXIT_CODE_OK;
+}

@@ -1,0 +1,54 @@
+/* The driver: owns the loop's objects, feeds the core, executes its actions, answers HTTP.
+ *
+ * One core, one timer (armed for core_next_deadline), three ports, one HTTP server. All
+ * state changes are logged here, at the boundary.
+ *
+ * Lifecycle: driver_run() does everything from start to the end of the loop; it returns the
+ * process's exit code. SIGTERM, SIGINT: everything is closed, at the latest after
+ * DRIVER_STOP_MS; no label is changed by a stop. SIGHUP: files are read again. */
+#ifndef RPA_SHELL_DRIVER_H
+#define RPA_SHELL_DRIVER_H
+
+#include "agent/shell/kube_port.h"
+#include "agent/shell/local_port.h"
+#include "agent/shell/sentinel_port.h"
+#include "lib/codec/promtext.h"
+#include "lib/io/http_server.h"
+
+#define DRIVER_STOP_MS 900
+#define DRIVER_SIGNALS 3
+
+struct driver {
+    uv_loop_t loop;
+    const struct config *cfg;
+    struct core core;
+    struct local_port local;
+    struct sentinel_port sentinels;
+    struct kube_port kube;
+    struct http_server *http;
+    struct port_counters counters;
+
+    uint64_t started_us;
+    uint64_t role_changes;
+    struct prom_histogram label_latency; /* role proven -> label acknowledged, seconds */
+    struct prom_histogram loop_lag;      /* how late the timer fired, seconds */
+    uint64_t timer_due_us;
+    uint64_t http_requests;
+    unsigned restarts; /* of the worker before this one */
+
+    bool stepping;
+    struct core_event deferred[CORE_ACTIONS_MAX]; /* refusals met while executing actions */
+    size_t deferred_count;
+
+    struct closer closer;
+    uv_timer_t timer;
+    uv_timer_t stop_deadline;
+    uv_signal_t signals[DRIVER_SIGNALS];
+    bool stopping;
+    unsigned open;
+};
+
+/* listen_fd: from http_listen(), kept by the parent process. */
+int driver_run(const struct config *cfg, int listen_fd, unsigned restarts);
+
+#endif
