@@ -187,6 +187,9 @@ class Text(Scratch):
             with self.subTest(line=line):
                 self.write("lib/base/bad.c", line + "\n")
                 self.assertEqual(self.text("banned").returncode, 1)
+        self.write("test/test_bad.py", "time.sleep" + "(1)\n")
+        self.assertEqual(self.text("banned").returncode, 1)
+        self.write("test/test_bad.py", "wait_until(ready)\n")
         self.write("lib/base/bad.c", '/* strcpy(a, b) */\nconst char *s = "atoi(";\n')
         self.assertEqual(self.text("banned").returncode, 0)
 

@@ -37,7 +37,7 @@ BANNED_CALLS = {
     "strcpy strcat strncpy strncat sprintf vsprintf gets": "unbounded or unterminated",
     "strtok strtok_r": "writes into its input",
     "atoi atol atoll atof": "cannot report an error",
-    "gmtime localtime asctime ctime strerror": "shares a buffer",
+    "gmtime localtime asctime ctime": "shares a buffer",
     "system popen": "runs a shell",
     "alloca": "unbounded stack",
     "sleep usleep nanosleep": "blocks; wait for a condition with a deadline",
@@ -49,6 +49,7 @@ BANNED = [
     (re.compile(rf"(?<![\w.>])(?:{calls.replace(' ', '|')})\s*\("), reason)
     for calls, reason in BANNED_CALLS.items()
 ]
+PYTHON_SLEEP = re.compile(r"\bsleep\(")
 TYPEDEF = re.compile(r"^\s*typedef\s+(struct|enum|union)\b")
 
 # A machine's own places: tests and scripts must run anywhere.
@@ -103,6 +104,11 @@ def strip_c(lines: list[str]) -> Iterator[tuple[int, str]]:
 
 def check_banned(root: Path, files: list[Path]) -> Iterator[Problem]:
     for path in files:
+        if path.suffix == ".py" and path.name.startswith("test_"):
+            name = str(path.relative_to(root))
+            for number, line in enumerate(lines_of(path), 1):
+                if PYTHON_SLEEP.search(line):
+                    yield name, number, "a test waits for a condition, never for a time"
         if path.suffix not in {".c", ".h"} or path.name == "banned.h":
             continue
         name = str(path.relative_to(root))
