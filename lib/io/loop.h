@@ -22,7 +22,7 @@ typedef void closer_fn(void *arg);
 
 struct closer {
     uv_loop_t *loop;
-    unsigned open_handles;
+    unsigned open_handles; /* and children held */
     bool closing;
     closer_fn *on_closed;
     void *arg;
@@ -37,6 +37,11 @@ void closer_add(struct closer *c, uv_handle_t *handle);
 
 /* Closes one counted handle. Safe while closing; not twice for one handle. */
 void closer_close(struct closer *c, uv_handle_t *handle);
+
+/* Count something that is not a handle of the owner: a child with a close callback of its
+ * own. The owner's memory may be gone when closer_release returns. */
+void closer_hold(struct closer *c);
+void closer_release(struct closer *c);
 
 /* From here on `on_closed` fires once, as soon as all handles are closed. */
 void closer_finish(struct closer *c, closer_fn *on_closed, void *arg);

@@ -3,7 +3,12 @@
  *
  * resolver_start accepts one look-up: exactly one later callback follows, also after
  * resolver_cancel (ERR_CANCELED). A numeric address is answered the same way, without the
- * pool. A new start while one is under way is refused (-1, no callback). */
+ * pool. A new start while one is under way is refused (-1, no callback).
+ *
+ * getaddrinfo cannot be interrupted: after a time-out, a cancel or a close its thread goes
+ * on until it returns, and so does uv_run (uv_loop_close is EBUSY until then), but no close
+ * callback waits for it. A resolver never has two under way: a start for the same host takes
+ * over the one that is running, a start for another one waits for its end. */
 #ifndef RPA_IO_RESOLVER_H
 #define RPA_IO_RESOLVER_H
 
