@@ -30,9 +30,8 @@ struct http_client {
     struct buf ca;
     struct stat ca_seen;
 
-    CURLM *multi;
+    CURLM *multi;                /* NULL: torn down */
     struct http_socket *sockets; /* in libcurl's use */
-    unsigned unclosed_sockets;   /* incl. those that uv is still closing */
     /* Requests end inside callbacks of libcurl, where none may be added or removed; `settle`
      * does that on the next turn of the loop. */
     uv_idle_t settle;
@@ -40,7 +39,6 @@ struct http_client {
     uv_timer_t deadline;
     struct closer closer;
     bool closing;
-    bool torn_down;
     closer_fn *on_closed;
     void *on_closed_arg;
 
@@ -48,7 +46,6 @@ struct http_client {
 };
 
 static void tear_down(struct http_client *c);
-static void on_all_closed(void *arg);
 
 /* --- deadlines ------------------------------------------------------------------------- */
 
@@ -118,7 +115,7 @@ static void settle_requests(struct http_client *c)
         none_left = none_left && !c->requests[i];
     }
     deadline_arm(c);
-    if (c->closing && none_left && !c->torn_down) {
+    if (c->closing && none_left && c->multi) {
         tear_down(c);
     }
 }
@@ -143,8 +140,7 @@ static void read_ended(struct http_client *c)
 
         if (msg->msg == CURLMSG_DONE) {
             curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
-            http_transfer_end_curl((struct http_request_handle *)(void *)private,
-                                   msg->data.result);
+            http_transfer_end_curl((struct http_request_handle *)(void *)private, msg->data.result);
         }
     }
 }
@@ -168,10 +164,7 @@ static void on_socket_closed(uv_handle_t *handle)
     struct http_client *c = s->client;
 
     free(s);
-    c->unclosed_sockets--;
-    if (c->torn_down && c->unclosed_sockets == 0) {
-        closer_finish(&c->closer, on_all_closed, c);
-    }
+    closer_release(&c->closer);
 }
 
 static void socket_release(struct http_client *c, struct http_socket *s)
@@ -197,7 +190,7 @@ static struct http_socket *socket_add(struct http_client *c, curl_socket_t fd)
     }
     s->next = c->sockets;
     c->sockets = s;
-    c->unclosed_sockets++;
+    closer_hold(&c->closer);
     curl_multi_assign(c->multi, fd, s);
     return s;
 }
@@ -218,8 +211,8 @@ static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, v
     if (!s && !(s = socket_add(c, fd))) {
         return -1; /* libcurl gives up all its transfers */
     }
-    s->events = ((what & CURL_POLL_IN) ? UV_READABLE : 0) |
-                ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
+    s->events =
+        ((what & CURL_POLL_IN) ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
     return uv_poll_start(&s->poll, s->events, on_socket_ready) == 0 ? 0 : -1;
 }
 
@@ -278,8 +271,7 @@ static int on_timer_wanted(CURLM *multi, long timeout_ms, void *arg)
     if (timeout_ms < 0) {
         uv_timer_stop(&c->curl_timer);
     } else { /* a timer of 0, started from a timer callback, would starve the sockets */
-        uv_timer_start(&c->curl_timer, on_curl_timer, timeout_ms > 0 ? (uint64_t)timeout_ms : 1,
-                       0);
+        uv_timer_start(&c->curl_timer, on_curl_timer, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
     }
     return 0;
 }
@@ -303,8 +295,7 @@ static int local_port_of(curl_socket_t fd)
 
 /* To take one stream off an HTTP/2 connection leaves the connection to the next request. If
  * not even another stream or a PING was heard on it, the next would hang as well. */
-static void drop_silent_connection(const struct http_client *c,
-                                   const struct http_request_handle *h)
+static void drop_silent_connection(const struct http_client *c, const struct http_request_handle *h)
 {
     if (h->local_port == 0) {
         return;
@@ -465,20 +456,32 @@ void http_client_cancel(struct http_client *c, struct http_request_handle *h)
     settle_later(c);
 }
 
+static void on_all_closed(void *arg)
+{
+    struct http_client *c = arg;
+    closer_fn *on_closed = c->on_closed;
+    void *on_closed_arg = c->on_closed_arg;
+
+    buf_release(&c->ca);
+    free(c->ca_file);
+    free(c->user_agent);
+    free(c);
+    curl_global_cleanup();
+    on_closed(on_closed_arg);
+}
+
 static void tear_down(struct http_client *c)
 {
     /* Asks for the removal of the last sockets, so this must happen inside the loop. */
     curl_multi_cleanup(c->multi);
+    c->multi = NULL;
     while (c->sockets) {
         socket_release(c, c->sockets);
     }
     closer_close(&c->closer, (uv_handle_t *)&c->settle);
     closer_close(&c->closer, (uv_handle_t *)&c->curl_timer);
     closer_close(&c->closer, (uv_handle_t *)&c->deadline);
-    c->torn_down = true;
-    if (c->unclosed_sockets == 0) {
-        closer_finish(&c->closer, on_all_closed, c);
-    }
+    closer_finish(&c->closer, on_all_closed, c);
 }
 
 void http_client_close(struct http_client *c, closer_fn *on_closed, void *arg)
@@ -493,18 +496,4 @@ void http_client_close(struct http_client *c, closer_fn *on_closed, void *arg)
         }
     }
     settle_later(c);
-}
-
-static void on_all_closed(void *arg)
-{
-    struct http_client *c = arg;
-    closer_fn *on_closed = c->on_closed;
-    void *on_closed_arg = c->on_closed_arg;
-
-    buf_release(&c->ca);
-    free(c->ca_file);
-    free(c->user_agent);
-    free(c);
-    curl_global_cleanup();
-    on_closed(on_closed_arg);
 }

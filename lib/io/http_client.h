@@ -66,8 +66,8 @@ struct http_call {
     uint64_t idle_timeout_ms;  /* no byte of this request's, sent or received, for this long:
                                 * ERR_TIMEOUT (HTTP/2 PINGs do not count); 0: none */
     size_t response_max_bytes;
-    http_chunk_fn *chunk;      /* NULL: collect */
-    http_started_fn *started;  /* NULL: not told */
+    http_chunk_fn *chunk;     /* NULL: collect */
+    http_started_fn *started; /* NULL: not told */
     http_done_fn *done;
     void *arg;
 };

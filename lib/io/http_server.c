@@ -61,14 +61,14 @@ const char *http_request_header(const struct http_request *req, const char *name
 
 /* --- answers ------------------------------------------------------------------------------ */
 
-static enum MHD_Result reply(struct MHD_Connection *conn, unsigned status,
-                             const char *content_type, const struct buf *body, const char *extra,
-                             const char *extra_value)
+static enum MHD_Result reply(struct MHD_Connection *conn, unsigned status, const char *content_type,
+                             const struct buf *body, const char *extra, const char *extra_value)
 {
     char none[1] = "";
     enum MHD_Result rc;
-    struct MHD_Response *r = MHD_create_response_from_buffer(
-        body->len, body->data ? body->data : none, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(body->len, body->data ? body->data : none,
+                                        MHD_RESPMEM_MUST_COPY);
 
     REQUIRE(r);
     MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
@@ -218,7 +218,8 @@ static void drop_overdue(struct http_server *s)
     uint64_t now_ms = loop_now_us() / 1000;
     struct peer *p;
 
-    TAILQ_FOREACH(p, &s->peers, link) {
+    TAILQ_FOREACH(p, &s->peers, link)
+    {
         if (u64_since(now_ms, p->since_ms) < s->idle_timeout_ms) {
             return;
         }
@@ -251,8 +252,8 @@ static void arm(struct http_server *s)
         wait_ms = timeout_ms;
     }
     if (oldest) {
-        wait_ms = u64_min(wait_ms, u64_since(oldest->since_ms + s->idle_timeout_ms,
-                                             loop_now_us() / 1000));
+        wait_ms = u64_min(wait_ms,
+                          u64_since(oldest->since_ms + s->idle_timeout_ms, loop_now_us() / 1000));
     }
     if (wait_ms == UINT64_MAX) {
         uv_timer_stop(&s->timer);

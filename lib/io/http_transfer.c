@@ -181,8 +181,6 @@ static void set_connection(CURL *easy, const struct http_client_config *cfg, str
     /* A resolver thread that hangs is left behind; joining it would block the loop. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    /* Wait for the connection being made and share it, rather than make a second one. */
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)cfg->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -236,6 +234,11 @@ struct http_request_handle *http_transfer_new(const struct http_client_config *c
     buf_init(&h->body, call->response_max_bytes);
     curl_easy_setopt(h->easy, CURLOPT_URL, call->url);
     curl_easy_setopt(h->easy, CURLOPT_USERAGENT, cfg->user_agent);
+    if (sv_starts_with(url, "https://")) {
+        /* Wait for the connection being made and share it, rather than make a second one.
+         * Not without TLS: there libcurl would wait for the first answer. */
+        curl_easy_setopt(h->easy, CURLOPT_PIPEWAIT, 1L);
+    }
     set_connection(h->easy, cfg, ca);
     set_method(h->easy, call);
     set_headers(h, call);

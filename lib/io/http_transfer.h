@@ -26,11 +26,11 @@ struct http_request_handle {
     uint64_t total_timeout_ms;
     uint64_t idle_timeout_ms;
 
-    uint64_t sent_us;      /* accepted */
-    uint64_t progress_us;  /* last byte of this request in either direction */
-    curl_off_t uploaded;   /* at progress_us */
-    int local_port;        /* of the connection it goes over; 0: none yet */
-    long status;           /* of the final response's head; 0 before it is complete */
+    uint64_t sent_us;     /* accepted */
+    uint64_t progress_us; /* last byte of this request in either direction */
+    curl_off_t uploaded;  /* at progress_us */
+    int local_port;       /* of the connection it goes over; 0: none yet */
+    long status;          /* of the final response's head; 0 before it is complete */
     uint64_t retry_after_ms;
     struct buf body;
     struct err err; /* ERR_NONE: a response came */

@@ -176,12 +176,13 @@ struct kube_client *kube_client_new(uv_loop_t *loop, const struct kube_client_co
     c->pods_url = collection_url(cfg, "pods");
     c->events_url = collection_url(cfg, "events");
     secret_file_init(&c->session.token, cfg->token_file);
-    c->session.http = http_client_new(
-        loop, &(struct http_client_config){
-                  .user_agent = cfg->user_agent,
-                  .ca_file = cfg->ca_file,
-                  .connect_timeout_ms = u64_min(cfg->request_timeout_ms, CONNECT_TIMEOUT_MAX_MS),
-              });
+    c->session.http =
+        http_client_new(loop, &(struct http_client_config){
+                                  .user_agent = cfg->user_agent,
+                                  .ca_file = cfg->ca_file,
+                                  .connect_timeout_ms =
+                                      u64_min(cfg->request_timeout_ms, CONNECT_TIMEOUT_MAX_MS),
+                              });
     closer_init(&c->closer, loop);
     uv_timer_init(loop, &c->watch.timer);
     closer_add(&c->closer, (uv_handle_t *)&c->watch.timer);

@@ -44,12 +44,12 @@
 struct kube_client;
 
 struct kube_client_config { /* copied */
-    const char *url; /* scheme://host:port, without a path */
+    const char *url;        /* scheme://host:port, without a path */
     const char *namespace_name;
     const char *token_file; /* NULL: no Authorization */
     const char *ca_file;    /* NULL: system trust */
     const char *user_agent;
-    struct pod_keys keys;   /* the texts are not copied: they must outlive the client */
+    struct pod_keys keys; /* the texts are not copied: they must outlive the client */
     uint64_t request_timeout_ms;
     uint64_t watch_idle_ms;
     uint64_t rng_seed;
@@ -87,10 +87,11 @@ struct kube_watch_ops {
 enum kube_verb { KUBE_VERBS(RPA_ENUM_MEMBER) KUBE_VERB_COUNT };
 
 #define KUBE_OUTCOMES(X)                                                                     \
-    X(KUBE_OUTCOME_2XX, "2xx") X(KUBE_OUTCOME_401, "401") X(KUBE_OUTCOME_403, "403")          \
-    X(KUBE_OUTCOME_404, "404") X(KUBE_OUTCOME_409, "409") X(KUBE_OUTCOME_410, "410")          \
-    X(KUBE_OUTCOME_422, "422") X(KUBE_OUTCOME_429, "429") X(KUBE_OUTCOME_4XX, "4xx")          \
-    X(KUBE_OUTCOME_5XX, "5xx") X(KUBE_OUTCOME_NONE, "no_response")
+    X(KUBE_OUTCOME_2XX, "2xx")                                                               \
+    X(KUBE_OUTCOME_401, "401") X(KUBE_OUTCOME_403, "403") X(KUBE_OUTCOME_404, "404")         \
+        X(KUBE_OUTCOME_409, "409") X(KUBE_OUTCOME_410, "410") X(KUBE_OUTCOME_422, "422")     \
+            X(KUBE_OUTCOME_429, "429") X(KUBE_OUTCOME_4XX, "4xx") X(KUBE_OUTCOME_5XX, "5xx") \
+                X(KUBE_OUTCOME_NONE, "no_response")
 
 enum kube_outcome { KUBE_OUTCOMES(RPA_ENUM_MEMBER) KUBE_OUTCOME_COUNT };
 

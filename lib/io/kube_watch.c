@@ -294,8 +294,8 @@ static void on_watch_done(void *arg, const struct http_result *result)
 
 static void open_watch(struct kube_watch *w)
 {
-    uint64_t timeout_s = SERVER_TIMEOUT_MIN_S +
-                         rng_below(&w->rng, SERVER_TIMEOUT_MAX_S - SERVER_TIMEOUT_MIN_S + 1);
+    uint64_t timeout_s =
+        SERVER_TIMEOUT_MIN_S + rng_below(&w->rng, SERVER_TIMEOUT_MAX_S - SERVER_TIMEOUT_MIN_S + 1);
     struct buf url;
 
     buf_init(&url, URL_MAX_BYTES);
