@@ -39,9 +39,11 @@ struct probe_answer {
 
 const char *probe_path(enum probe p);
 
-/* max_lag_bytes: PROBE_REPLICA's limit on what the replica has received from its master
- * and not yet applied is not known to ROLE; the limit is held against the offset of the
- * newest INFO: PROBE_NO_LIMIT asks for none. now_us: of this moment, not of the last step. */
+/* max_lag_bytes: PROBE_REPLICA's limit on the bytes that the replica has received from its
+ * master and not yet applied (INFO replication: slave_read_repl_offset minus
+ * slave_repl_offset, Redis 7.0 and later); what the master has not sent yet a replica cannot
+ * know. Unknown, or a link that is down, is more than any limit; PROBE_NO_LIMIT asks for
+ * none. now_us: of this moment, not of the last step. */
 void probe_answer(const struct core *c, enum probe p, uint64_t max_lag_bytes, uint64_t now_us,
                   struct probe_answer *ret);
 

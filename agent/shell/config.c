@@ -161,8 +161,8 @@ static void take_kube(struct config *c, struct options *o)
         (void)snprintf(c->kube_url, sizeof c->kube_url, "%s", url);
     } else if (host != NULL && port != NULL) {
         bool v6 = strchr(host, ':') != NULL;
-        (void)snprintf(c->kube_url, sizeof c->kube_url, v6 ? "https://[%s]:%s" : "https://%s:%s",
-                       host, port);
+        (void)snprintf(c->kube_url, sizeof c->kube_url, "https://%s%s%s:%s", v6 ? "[" : "",
+                       host, v6 ? "]" : "", port);
         o->values[OPT_KUBE_URL] = (struct option_value){c->kube_url, OPTION_FROM_CLUSTER, NULL};
     } else {
         options_complain(o, OPT_KUBE_URL,

@@ -21,6 +21,7 @@
     X(INFO_LINK_DOWN_S, "master_link_down_since_seconds") \
     X(INFO_SYNC, "master_sync_in_progress")   \
     X(INFO_SLAVE_OFFSET, "slave_repl_offset") \
+    X(INFO_SLAVE_READ_OFFSET, "slave_read_repl_offset") \
     X(INFO_MASTER_OFFSET, "master_repl_offset") \
     X(INFO_REPLID, "master_replid")           \
     X(INFO_PRIORITY, "slave_priority")        \
@@ -49,7 +50,8 @@ struct info {
     bool link_up;
     uint64_t link_down_s; /* Redis writes -1 where the link was never up: the bit is unset then */
     bool sync_in_progress;
-    int64_t slave_offset;
+    int64_t slave_offset;      /* applied */
+    int64_t slave_read_offset; /* received; Redis 7.0 and later */
     int64_t master_offset;
     char replid[RUN_ID_LEN + 1];
     uint64_t priority;

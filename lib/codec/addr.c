@@ -1,0 +1,67 @@
+#include "lib/codec/addr.h"
+
+#include <arpa/inet.h>
+#include <strings.h>
+
+bool addr_is_set(const struct addr *a)
+{
+    return a->host[0] != '\0';
+}
+
+/* The address as 16 bytes, IPv4 as its mapped form (RFC 4291 2.5.5.2). */
+static bool to_binary(const char *host, struct in6_addr *ret)
+{
+    struct in_addr v4;
+    if (inet_pton(AF_INET6, host, ret) == 1) {
+        return true;
+    }
+    if (inet_pton(AF_INET, host, &v4) != 1) {
+        return false;
+    }
+    memset(ret, 0, sizeof *ret);
+    ret->s6_addr[10] = 0xff;
+    ret->s6_addr[11] = 0xff;
+    memcpy(&ret->s6_addr[12], &v4, sizeof v4);
+    return true;
+}
+
+bool addr_eq(const struct addr *a, const struct addr *b)
+{
+    struct in6_addr left;
+    struct in6_addr right;
+    if (a->port != b->port) {
+        return false;
+    }
+    if (strcasecmp(a->host, b->host) == 0) {
+        return true;
+    }
+    return to_binary(a->host, &left) && to_binary(b->host, &right) &&
+           memcmp(&left, &right, sizeof left) == 0;
+}
+
+bool addr_set(struct addr *a, struct sv host, uint64_t port)
+{
+    if (host.len == 0 || host.len > HOST_MAX || port == 0 || port > UINT16_MAX) {
+        return false;
+    }
+    if (memchr(host.ptr, '\0', host.len) != NULL || !str_copy(a->host, sizeof a->host, host)) {
+        return false;
+    }
+    a->port = (uint16_t)port;
+    return true;
+}
+
+bool addr_parse(struct addr *a, struct sv text)
+{
+    struct sv host;
+    uint16_t port;
+    return sv_to_host_port(text, &host, &port) && addr_set(a, host, port);
+}
+
+const char *addr_text(const struct addr *a, char out[static ADDR_TEXT_MAX])
+{
+    bool v6 = strchr(a->host, ':') != NULL;
+    (void)snprintf(out, ADDR_TEXT_MAX, "%s%s%s:%u", v6 ? "[" : "", a->host, v6 ? "]" : "",
+                   (unsigned)a->port);
+    return out;
+}

@@ -1,0 +1,164 @@
+#include "lib/codec/info.h"
+
+static const char *const field_names[] = {INFO_FIELDS(RPA_ENUM_NAME)};
+
+bool info_has(const struct info *info, enum info_field field)
+{
+    return (info->has & 1U << field) != 0;
+}
+
+static bool to_bool(struct sv v, bool *ret)
+{
+    uint64_t n;
+    if (!sv_to_u64(v, &n) || n > 1) {
+        return false;
+    }
+    *ret = n == 1;
+    return true;
+}
+
+static bool to_id(struct sv v, char out[static RUN_ID_LEN + 1])
+{
+    if (v.len != RUN_ID_LEN) {
+        return false;
+    }
+    for (size_t i = 0; i < v.len; i++) {
+        char c = v.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+            return false;
+        }
+    }
+    return str_copy(out, RUN_ID_LEN + 1, v);
+}
+
+static bool to_role(struct sv v, enum redis_role *ret)
+{
+    if (sv_eq_str(v, "master") || sv_eq_str(v, "slave")) {
+        *ret = sv_eq_str(v, "master") ? REDIS_ROLE_MASTER : REDIS_ROLE_SLAVE;
+        return true;
+    }
+    return false;
+}
+
+static bool take_value(struct info *out, enum info_field field, struct sv v)
+{
+    switch (field) {
+    case INFO_RUN_ID:
+        return to_id(v, out->run_id);
+    case INFO_VERSION:
+        return v.len > 0 && str_copy(out->version, sizeof out->version, v);
+    case INFO_UPTIME:
+        return sv_to_u64(v, &out->uptime_s);
+    case INFO_ROLE:
+        return to_role(v, &out->role);
+    case INFO_MASTER:
+        return v.len > 0 && str_copy(out->master.host, sizeof out->master.host, v);
+    case INFO_LINK_UP:
+        out->link_up = sv_eq_str(v, "up");
+        return out->link_up || sv_eq_str(v, "down");
+    case INFO_LINK_DOWN_S:
+        return sv_to_u64(v, &out->link_down_s);
+    case INFO_SYNC:
+        return to_bool(v, &out->sync_in_progress);
+    case INFO_SLAVE_OFFSET:
+        return sv_to_i64(v, &out->slave_offset);
+    case INFO_SLAVE_READ_OFFSET:
+        return sv_to_i64(v, &out->slave_read_offset);
+    case INFO_MASTER_OFFSET:
+        return sv_to_i64(v, &out->master_offset);
+    case INFO_REPLID:
+        return to_id(v, out->replid);
+    case INFO_PRIORITY:
+        return sv_to_u64(v, &out->priority);
+    case INFO_REPLICAS:
+        return sv_to_u64(v, &out->replica_count);
+    case INFO_LOADING:
+        return to_bool(v, &out->loading);
+    case INFO_BGSAVE:
+        return to_bool(v, &out->bgsave);
+    case INFO_CLUSTER:
+        return to_bool(v, &out->cluster_enabled);
+    case INFO_MODE:
+        return v.len > 0 && str_copy(out->mode, sizeof out->mode, v);
+    case INFO_FIELD_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* "ip=10.0.0.2,port=6379,state=online,offset=42,lag=0" */
+static bool parse_replica(struct info_replica *out, struct sv text)
+{
+    struct sv host = {NULL, 0};
+    uint64_t port = 0;
+    *out = (struct info_replica){.online = false};
+    while (text.ptr != NULL) {
+        struct sv value = sv_split(&text, ',');
+        struct sv key = sv_split(&value, '=');
+        if (sv_eq_str(key, "ip")) {
+            host = value;
+        } else if (sv_eq_str(key, "port")) {
+            port = sv_to_u64(value, &port) ? port : 0;
+        } else if (sv_eq_str(key, "state")) {
+            out->online = sv_eq_str(value, "online");
+        } else if (sv_eq_str(key, "offset")) {
+            out->offset = sv_to_i64(value, &out->offset) ? out->offset : 0;
+        } else if (sv_eq_str(key, "lag")) {
+            out->lag_s = sv_to_u64(value, &out->lag_s) ? out->lag_s : UINT64_MAX;
+        }
+    }
+    return addr_set(&out->addr, host, port);
+}
+
+static bool is_replica_key(struct sv key)
+{
+    uint64_t n;
+    struct sv number = {key.ptr + 5, key.len - 5};
+    return sv_starts_with(key, "slave") && sv_to_u64(number, &n);
+}
+
+static void take_line(struct info *out, struct sv key, struct sv value)
+{
+    bool flag;
+    uint64_t port;
+    for (size_t f = 0; f < INFO_FIELD_COUNT; f++) {
+        if (sv_eq_str(key, field_names[f])) {
+            bool ok = take_value(out, (enum info_field)f, value);
+            out->has = ok ? out->has | 1U << f : out->has & ~(1U << f);
+            return;
+        }
+    }
+    if (sv_eq_str(key, "master_port") && sv_to_u64(value, &port) && port <= UINT16_MAX) {
+        out->master.port = (uint16_t)port;
+    } else if (sv_eq_str(key, "async_loading") && to_bool(value, &flag) && flag) {
+        out->loading = true;
+        out->has |= 1U << INFO_LOADING;
+    } else if (key.len > 5 && is_replica_key(key) && out->replicas_kept < INFO_REPLICAS_MAX &&
+               parse_replica(&out->replicas[out->replicas_kept], value)) {
+        out->replicas_kept++;
+    }
+}
+
+int info_parse(struct info *ret, struct sv text, struct err *e)
+{
+    struct info out = {.has = 0};
+    if (text.len > INFO_TEXT_MAX) {
+        return err_set(e, ERR_LIMIT, "INFO of %zu bytes; at most %d are read", text.len, INFO_TEXT_MAX);
+    }
+    while (text.ptr != NULL) {
+        struct sv value = sv_trim(sv_split(&text, '\n'));
+        if (value.len > 0 && value.ptr[0] != '#') {
+            struct sv key = sv_split(&value, ':');
+            take_line(&out, key, value);
+        }
+    }
+    if (info_has(&out, INFO_MODE) && strcmp(out.mode, "cluster") == 0) {
+        out.cluster_enabled = true;
+        out.has |= 1U << INFO_CLUSTER;
+    }
+    if (out.has == 0) {
+        return err_set(e, ERR_PROTO, "INFO: no line of it is known");
+    }
+    *ret = out;
+    return 0;
+}

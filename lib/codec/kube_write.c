@@ -1,0 +1,69 @@
+#include "lib/base/jsonw.h"
+#include "lib/codec/pod.h"
+
+#define EVENT_MESSAGE_MAX 1024 /* apimachinery's validation of core/v1 Event */
+
+static void write_number_text(struct jsonw *w, const char *key, uint64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    jsonw_str(w, key, text);
+}
+
+bool pod_patch_write(struct buf *out, const struct pod_patch *patch, const struct pod_keys *keys)
+{
+    struct jsonw w;
+    jsonw_init(&w, out);
+    jsonw_open_object(&w, NULL);
+    jsonw_open_object(&w, "metadata");
+    jsonw_str(&w, "uid", patch->uid);
+    jsonw_open_object(&w, "labels");
+    jsonw_str(&w, keys->role, patch->role);
+    if (keys->role_legacy != NULL) {
+        jsonw_str(&w, keys->role_legacy, patch->role);
+    }
+    jsonw_close(&w);
+    jsonw_open_object(&w, "annotations");
+    write_number_text(&w, POD_ANNOTATION_PREFIX "role-epoch", patch->role_epoch);
+    jsonw_str(&w, POD_ANNOTATION_PREFIX "role-since", patch->role_since);
+    jsonw_str(&w, POD_ANNOTATION_PREFIX "run-id", patch->run_id[0] == '\0' ? NULL : patch->run_id);
+    jsonw_str(&w, POD_ANNOTATION_PREFIX "reason", patch->reason);
+    jsonw_close(&w);
+    jsonw_close(&w);
+    jsonw_close(&w);
+    return !out->overflow;
+}
+
+bool kube_event_write(struct buf *out, const struct kube_event *ev)
+{
+    struct jsonw w;
+    struct sv message = sv_from(ev->message);
+    message.len = (size_t)u64_min(message.len, EVENT_MESSAGE_MAX);
+    jsonw_init(&w, out);
+    jsonw_open_object(&w, NULL);
+    jsonw_str(&w, "apiVersion", "v1");
+    jsonw_str(&w, "kind", "Event");
+    jsonw_open_object(&w, "metadata");
+    jsonw_str(&w, "name", ev->name);
+    jsonw_str(&w, "namespace", ev->namespace_name);
+    jsonw_close(&w);
+    jsonw_open_object(&w, "involvedObject");
+    jsonw_str(&w, "apiVersion", "v1");
+    jsonw_str(&w, "kind", "Pod");
+    jsonw_str(&w, "name", ev->pod_name);
+    jsonw_str(&w, "namespace", ev->namespace_name);
+    jsonw_str(&w, "uid", ev->pod_uid);
+    jsonw_close(&w);
+    jsonw_str(&w, "type", ev->type);
+    jsonw_str(&w, "reason", ev->reason);
+    jsonw_sv(&w, "message", message);
+    jsonw_open_object(&w, "source");
+    jsonw_str(&w, "component", "redis-pod-agent");
+    jsonw_str(&w, "host", ev->component_host);
+    jsonw_close(&w);
+    jsonw_str(&w, "firstTimestamp", ev->time);
+    jsonw_str(&w, "lastTimestamp", ev->time);
+    jsonw_u64(&w, "count", 1);
+    jsonw_close(&w);
+    return !out->overflow;
+}
