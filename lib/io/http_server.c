@@ -176,6 +176,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const 
 
     (void)version;
     (void)data;
+    if (s->closing) { /* from the handler of an earlier request in the same turn */
+        return MHD_NO;
+    }
     if (!p->head_seen) {
         p->head_seen = true;
         if (p->url_too_long) {

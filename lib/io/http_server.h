@@ -31,9 +31,10 @@ struct http_request {
     void *impl;         /* for http_request_query and _header */
 };
 
-/* NULL: not there; "" there without a value. Decoded. Valid during the handler. */
+/* NULL: not there; "" there without a value. Keys and names match in any case. Values are
+ * decoded, and valid during the handler. */
 const char *http_request_query(const struct http_request *req, const char *key);
-const char *http_request_header(const struct http_request *req, const char *name); /* any case */
+const char *http_request_header(const struct http_request *req, const char *name);
 
 struct http_response {
     unsigned status;          /* 200 unless changed */
