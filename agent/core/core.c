@@ -153,6 +153,7 @@ static void on_local_role(struct core *c, const struct core_event *ev)
     }
     read_over(c, r, local_period(c));
     if (before != c->local.role.role) {
+        ask(c, r, true);
         ask_sentinels(c);
     }
 }
@@ -498,7 +499,7 @@ static void decide(struct core *c, struct core_actions *out)
         a->epoch = c->role.epoch;
         a->reason = c->role.reason;
     }
-    if (c->role.state == ROLE_UNSET) {
+    if (c->role.state == ROLE_UNSET || !c->cfg.labels) {
         return;
     }
     struct label_value v = {.role = c->role.state,

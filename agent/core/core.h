@@ -46,6 +46,7 @@ struct core_config {
     const char *sentinel_master; /* name of the master; copied */
     const char *pod_name;
     const char *pod_uid;      /* "" : taken from the first read of the Pod */
+    bool labels;              /* false: there is no API server, nothing is written */
     bool role_legacy;
     bool eager;
     uint64_t seed;

@@ -104,8 +104,8 @@ bool local_is_proven(const struct local *l, uint64_t now_us)
 static enum role_local evaluate_slave(const struct local *l, uint64_t now_us)
 {
     if (!l->first_sync_done) {
-        /* Until INFO of this process has come, "not done" is not yet a fact. */
-        return l->info_us == 0 ? ROLE_LOCAL_UNKNOWN : ROLE_LOCAL_SYNCING;
+        /* Until an INFO has come that is as young as this ROLE, "not done" is no fact. */
+        return l->info_us < l->role_us ? ROLE_LOCAL_UNKNOWN : ROLE_LOCAL_SYNCING;
     }
     if (l->link_down_since_us != 0 &&
         u64_since(now_us, l->link_down_since_us) > LOCAL_LINK_DOWN_US) {

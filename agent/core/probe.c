@@ -93,6 +93,9 @@ static void tell_sentinel(const struct core *c, struct probe_answer *a, uint64_t
 static void tell_label(const struct core *c, struct probe_answer *a, uint64_t now_us)
 {
     const struct label *l = &c->label;
+    if (!c->cfg.labels) {
+        return;
+    }
     struct probe_check *k = add(a, "label", label_is_synced(l), false, age_us(now_us, l->last_us));
     if (l->foreign) {
         (void)snprintf(k->detail, sizeof k->detail, "the Pod of this name in the API is another one");

@@ -226,6 +226,7 @@ static void init_core(struct driver *d)
                                .sentinel_master = cfg->sentinel_master,
                                .pod_name = cfg->pod_name,
                                .pod_uid = cfg->pod_uid,
+                               .labels = cfg->kube,
                                .role_legacy = cfg->keys.role_legacy != NULL,
                                .eager = cfg->eager,
                                .seed = uv_hrtime() ^ (uint64_t)getpid() << 32};

@@ -51,6 +51,9 @@ static void on_up(void *arg)
 static void on_down(void *arg, enum redis_down why, const struct err *err)
 {
     struct local_port *p = arg;
+    if (why == REDIS_DOWN_STOPPED) {
+        return; /* our own doing */
+    }
     p->counters->downs[PORT_REDIS][why]++;
     log_warn(MOD, "not connected", F_STR("why", redis_down_name(why)), F_STR("error", err->msg));
     p->role_op = 0;

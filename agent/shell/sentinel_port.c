@@ -63,6 +63,9 @@ static void on_commands_up(void *arg)
 static void on_commands_down(void *arg, enum redis_down why, const struct err *err)
 {
     struct sentinel_slot *s = arg;
+    if (why == REDIS_DOWN_STOPPED) {
+        return; /* our own doing */
+    }
     s->port->counters->downs[PORT_SENTINEL][why]++;
     if (s->down_text[0] == '\0') {
         log_warn(MOD, "not connected", F_STR("host", s->addr.host), F_U64("port", s->addr.port),
