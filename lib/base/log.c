@@ -130,7 +130,7 @@ void log_write(enum log_level level, const char *mod, const char *msg,
     struct timespec mono;
     (void)clock_gettime(CLOCK_REALTIME, &wall);
     (void)clock_gettime(CLOCK_MONOTONIC, &mono);
-    uint64_t suppressed;
+    uint64_t suppressed = 0;
     uint64_t now_ms = (uint64_t)mono.tv_sec * 1000 + (uint64_t)mono.tv_nsec / 1000000;
     if (level != LOG_DEBUG && !admit(mod, msg, now_ms, &suppressed)) {
         return;
@@ -156,7 +156,7 @@ void log_write(enum log_level level, const char *mod, const char *msg,
     for (size_t i = 0; i < count; i++) {
         add_field(&w, &fields[i]);
     }
-    if (level != LOG_DEBUG && suppressed > 0) {
+    if (suppressed > 0) {
         jsonw_u64(&w, "suppressed", suppressed);
     }
     jsonw_close(&w);
