@@ -20,10 +20,10 @@
     X(ERR_CORRUPT, "corrupt")         /* data that cannot be what it claims */    \
     X(ERR_DENIED, "denied")           /* credentials or permission */             \
     X(ERR_NOTFOUND, "not found")                                                  \
-    X(ERR_CONFLICT, "conflict")       /* somebody else changed it: read again */  \
-    X(ERR_CANCELED, "canceled")       /* we stopped it ourselves */               \
-    X(ERR_LIMIT, "limit")             /* a cap of ours was reached */             \
-    X(ERR_SYS, "system")              /* errno in sys */
+    X(ERR_CONFLICT, "conflict") /* somebody else changed it: read again */        \
+    X(ERR_CANCELED, "canceled") /* we stopped it ourselves */                     \
+    X(ERR_LIMIT, "limit")       /* a cap of ours was reached */                   \
+    X(ERR_SYS, "system")        /* errno in sys */
 
 enum err_code { ERR_CODES(RPA_ENUM_MEMBER) ERR_CODE_COUNT };
 

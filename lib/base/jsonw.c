@@ -10,26 +10,6 @@ void jsonw_init(struct jsonw *w, struct buf *out)
     *w = (struct jsonw){.out = out};
 }
 
-/* Length of the valid UTF-8 sequence at p, or 0 (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
-    if (n == 0 || n > left) {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
-        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F)) {
-        return 0;
-    }
-    return n;
-}
-
 static void add_quoted(struct buf *out, struct sv v)
 {
     const unsigned char *p = (const unsigned char *)v.ptr;
@@ -40,7 +20,7 @@ static void add_quoted(struct buf *out, struct sv v)
         } else if (p[i] < 0x20 || p[i] == 0x7F) {
             buf_addf(out, "\\u%04x", p[i++]);
         } else {
-            size_t n = utf8_len(p + i, v.len - i);
+            size_t n = sv_utf8_len((struct sv){v.ptr + i, v.len - i});
             if (n == 0) {
                 buf_add_str(out, "\\ufffd");
                 i++;

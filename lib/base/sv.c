@@ -124,6 +124,36 @@ bool sv_to_host_port(struct sv v, struct sv *ret_host, uint16_t *ret_port)
     return true;
 }
 
+static size_t utf8_len_of_lead(unsigned char lead)
+{
+    if (lead < 0x80) {
+        return 1;
+    }
+    if (lead < 0xC2 || lead > 0xF4) {
+        return 0;
+    }
+    return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+}
+
+size_t sv_utf8_len(struct sv v)
+{
+    const unsigned char *p = (const unsigned char *)v.ptr;
+    size_t n = v.len == 0 ? 0 : utf8_len_of_lead(p[0]);
+    if (n > v.len) {
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    if (n > 1 && ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+                  (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))) {
+        return 0;
+    }
+    return n;
+}
+
 bool str_copy(char *dst, size_t dst_size, struct sv src)
 {
     if (src.len >= dst_size) {

@@ -34,6 +34,10 @@ bool sv_to_i64(struct sv v, int64_t *ret) MUST_USE;
 /* "host:port", "[v6]:port", "v6:port" is refused as ambiguous. Port 1 to 65535. */
 bool sv_to_host_port(struct sv v, struct sv *ret_host, uint16_t *ret_port) MUST_USE;
 
+/* Length of the UTF-8 sequence that v starts with, 0 where it starts with none (RFC 3629: no
+ * overlong form, no surrogate, nothing above U+10FFFF). */
+size_t sv_utf8_len(struct sv v);
+
 /* Copies into a fixed array with a NUL. False, and an empty string, where it does not fit:
  * a cut-off name is never taken for the name. */
 bool str_copy(char *dst, size_t dst_size, struct sv src);

@@ -39,14 +39,24 @@ bool addr_eq(const struct addr *a, const struct addr *b)
            memcmp(&left, &right, sizeof left) == 0;
 }
 
+static bool is_host(struct sv host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.ptr[i];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!alnum && (c == '\0' || strchr("-._:%", c) == NULL)) {
+            return false;
+        }
+    }
+    return host.len > 0 && host.len <= HOST_MAX;
+}
+
 bool addr_set(struct addr *a, struct sv host, uint64_t port)
 {
-    if (host.len == 0 || host.len > HOST_MAX || port == 0 || port > UINT16_MAX) {
+    if (!is_host(host) || port == 0 || port > UINT16_MAX) {
         return false;
     }
-    if (memchr(host.ptr, '\0', host.len) != NULL || !str_copy(a->host, sizeof a->host, host)) {
-        return false;
-    }
+    (void)str_copy(a->host, sizeof a->host, host);
     a->port = (uint16_t)port;
     return true;
 }

@@ -51,8 +51,6 @@ static bool take_value(struct info *out, enum info_field field, struct sv v)
         return sv_to_u64(v, &out->uptime_s);
     case INFO_ROLE:
         return to_role(v, &out->role);
-    case INFO_MASTER:
-        return v.len > 0 && str_copy(out->master.host, sizeof out->master.host, v);
     case INFO_LINK_UP:
         out->link_up = sv_eq_str(v, "up");
         return out->link_up || sv_eq_str(v, "down");
@@ -80,6 +78,7 @@ static bool take_value(struct info *out, enum info_field field, struct sv v)
         return to_bool(v, &out->cluster_enabled);
     case INFO_MODE:
         return v.len > 0 && str_copy(out->mode, sizeof out->mode, v);
+    case INFO_MASTER: /* two lines make it: finish() */
     case INFO_FIELD_COUNT:
         break;
     }
@@ -112,50 +111,83 @@ static bool parse_replica(struct info_replica *out, struct sv text)
 
 static bool is_replica_key(struct sv key)
 {
+    const size_t prefix = strlen("slave");
     uint64_t n;
-    struct sv number = {key.ptr + 5, key.len - 5};
-    return sv_starts_with(key, "slave") && sv_to_u64(number, &n);
+    return sv_starts_with(key, "slave") &&
+           sv_to_u64((struct sv){key.ptr + prefix, key.len - prefix}, &n);
 }
 
-static void take_line(struct info *out, struct sv key, struct sv value)
+/* What is known only when all lines have been read: they come in any order. */
+struct parts {
+    struct sv master_host;
+    uint64_t master_port;
+    bool async_loading;
+};
+
+static bool find_field(struct sv key, enum info_field *ret)
 {
-    bool flag;
-    uint64_t port;
+    if (sv_eq_str(key, "server_mode")) {
+        *ret = INFO_MODE;
+        return true;
+    }
     for (size_t f = 0; f < INFO_FIELD_COUNT; f++) {
         if (sv_eq_str(key, field_names[f])) {
-            bool ok = take_value(out, (enum info_field)f, value);
-            out->has = ok ? out->has | 1U << f : out->has & ~(1U << f);
-            return;
+            *ret = (enum info_field)f;
+            return true;
         }
     }
-    if (sv_eq_str(key, "master_port") && sv_to_u64(value, &port) && port <= UINT16_MAX) {
-        out->master.port = (uint16_t)port;
-    } else if (sv_eq_str(key, "async_loading") && to_bool(value, &flag) && flag) {
-        out->loading = true;
-        out->has |= 1U << INFO_LOADING;
-    } else if (key.len > 5 && is_replica_key(key) && out->replicas_kept < INFO_REPLICAS_MAX &&
+    return false;
+}
+
+static void take_line(struct info *out, struct parts *parts, struct sv key, struct sv value)
+{
+    enum info_field field;
+    if (sv_eq_str(key, "master_host")) {
+        parts->master_host = value;
+    } else if (sv_eq_str(key, "master_port")) {
+        parts->master_port = sv_to_u64(value, &parts->master_port) ? parts->master_port : 0;
+    } else if (sv_eq_str(key, "async_loading")) {
+        parts->async_loading = sv_eq_str(value, "1");
+    } else if (find_field(key, &field)) {
+        bool ok = take_value(out, field, value);
+        out->has = ok ? out->has | 1U << field : out->has & ~(1U << field);
+    } else if (is_replica_key(key) && out->replicas_kept < INFO_REPLICAS_MAX &&
                parse_replica(&out->replicas[out->replicas_kept], value)) {
         out->replicas_kept++;
+    }
+}
+
+static void finish(struct info *out, const struct parts *parts)
+{
+    if (addr_set(&out->master, parts->master_host, parts->master_port)) {
+        out->has |= 1U << INFO_MASTER;
+    }
+    if (parts->async_loading) {
+        out->loading = true;
+        out->has |= 1U << INFO_LOADING;
+    }
+    if (info_has(out, INFO_MODE) && strcmp(out->mode, "cluster") == 0) {
+        out->cluster_enabled = true;
+        out->has |= 1U << INFO_CLUSTER;
     }
 }
 
 int info_parse(struct info *ret, struct sv text, struct err *e)
 {
     struct info out = {.has = 0};
+    struct parts parts = {.master_port = 0};
     if (text.len > INFO_TEXT_MAX) {
-        return err_set(e, ERR_LIMIT, "INFO of %zu bytes; at most %d are read", text.len, INFO_TEXT_MAX);
+        return err_set(e, ERR_LIMIT, "INFO of %zu bytes; at most %d are read", text.len,
+                       INFO_TEXT_MAX);
     }
     while (text.ptr != NULL) {
         struct sv value = sv_trim(sv_split(&text, '\n'));
         if (value.len > 0 && value.ptr[0] != '#') {
             struct sv key = sv_split(&value, ':');
-            take_line(&out, key, value);
+            take_line(&out, &parts, key, value);
         }
     }
-    if (info_has(&out, INFO_MODE) && strcmp(out.mode, "cluster") == 0) {
-        out.cluster_enabled = true;
-        out.has |= 1U << INFO_CLUSTER;
-    }
+    finish(&out, &parts);
     if (out.has == 0) {
         return err_set(e, ERR_PROTO, "INFO: no line of it is known");
     }

@@ -11,24 +11,24 @@
 #define INFO_TEXT_MAX (1024 * 1024) /* longer answers are refused with ERR_LIMIT */
 #define INFO_REPLICAS_MAX 32        /* further slaveN lines are counted, not kept */
 
-#define INFO_FIELDS(X)                        \
-    X(INFO_RUN_ID, "run_id")                  \
-    X(INFO_VERSION, "redis_version")          \
-    X(INFO_UPTIME, "uptime_in_seconds")       \
-    X(INFO_ROLE, "role")                      \
-    X(INFO_MASTER, "master_host")             \
-    X(INFO_LINK_UP, "master_link_status")     \
+#define INFO_FIELDS(X)                                    \
+    X(INFO_RUN_ID, "run_id")                              \
+    X(INFO_VERSION, "redis_version")                      \
+    X(INFO_UPTIME, "uptime_in_seconds")                   \
+    X(INFO_ROLE, "role")                                  \
+    X(INFO_MASTER, "master_host") /* and master_port */   \
+    X(INFO_LINK_UP, "master_link_status")                 \
     X(INFO_LINK_DOWN_S, "master_link_down_since_seconds") \
-    X(INFO_SYNC, "master_sync_in_progress")   \
-    X(INFO_SLAVE_OFFSET, "slave_repl_offset") \
-    X(INFO_SLAVE_READ_OFFSET, "slave_read_repl_offset") \
-    X(INFO_MASTER_OFFSET, "master_repl_offset") \
-    X(INFO_REPLID, "master_replid")           \
-    X(INFO_PRIORITY, "slave_priority")        \
-    X(INFO_REPLICAS, "connected_slaves")      \
-    X(INFO_LOADING, "loading")                \
-    X(INFO_BGSAVE, "rdb_bgsave_in_progress")  \
-    X(INFO_CLUSTER, "cluster_enabled")        \
+    X(INFO_SYNC, "master_sync_in_progress")               \
+    X(INFO_SLAVE_OFFSET, "slave_repl_offset")             \
+    X(INFO_SLAVE_READ_OFFSET, "slave_read_repl_offset")   \
+    X(INFO_MASTER_OFFSET, "master_repl_offset")           \
+    X(INFO_REPLID, "master_replid")                       \
+    X(INFO_PRIORITY, "slave_priority")                    \
+    X(INFO_REPLICAS, "connected_slaves")                  \
+    X(INFO_LOADING, "loading")                            \
+    X(INFO_BGSAVE, "rdb_bgsave_in_progress")              \
+    X(INFO_CLUSTER, "cluster_enabled")                    \
     X(INFO_MODE, "redis_mode")
 
 enum info_field { INFO_FIELDS(RPA_ENUM_MEMBER) INFO_FIELD_COUNT };
@@ -61,7 +61,7 @@ struct info {
     bool loading; /* also where async_loading is 1 */
     bool bgsave;
     bool cluster_enabled; /* from cluster_enabled or redis_mode:cluster */
-    char mode[16];        /* standalone, sentinel, cluster */
+    char mode[16];        /* standalone, sentinel, cluster; Valkey calls the key server_mode */
 };
 
 bool info_has(const struct info *info, enum info_field field);

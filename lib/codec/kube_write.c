@@ -3,6 +3,19 @@
 
 #define EVENT_MESSAGE_MAX 1024 /* apimachinery's validation of core/v1 Event */
 
+/* The longest part of at most max_bytes that ends between two characters. */
+static struct sv cut_text(struct sv text, size_t max_bytes)
+{
+    size_t end = max_bytes;
+    if (text.len <= max_bytes) {
+        return text;
+    }
+    while (end > 0 && max_bytes - end < 4 && (text.ptr[end] & 0xC0) == 0x80) {
+        end--;
+    }
+    return (struct sv){text.ptr, end};
+}
+
 static void write_number_text(struct jsonw *w, const char *key, uint64_t value)
 {
     char text[24];
@@ -38,7 +51,7 @@ bool kube_event_write(struct buf *out, const struct kube_event *ev)
 {
     struct jsonw w;
     struct sv message = sv_from(ev->message);
-    message.len = (size_t)u64_min(message.len, EVENT_MESSAGE_MAX);
+    message = cut_text(message, EVENT_MESSAGE_MAX);
     jsonw_init(&w, out);
     jsonw_open_object(&w, NULL);
     jsonw_str(&w, "apiVersion", "v1");

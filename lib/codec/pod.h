@@ -2,22 +2,27 @@
  *
  * Fields per kubernetes.io/docs/reference/kubernetes-api (Pod v1, ObjectMeta, Status,
  * WatchEvent, Event v1). Unknown fields are skipped. Texts that do not fit their array make
- * the object ERR_LIMIT: a cut-off uid would be another uid. */
+ * the object ERR_LIMIT: a cut-off uid would be another uid. Every parser leaves *ret untouched
+ * where it fails. A text ends at its first U+0000, which no valid field has. */
 #ifndef RPA_CODEC_POD_H
 #define RPA_CODEC_POD_H
 
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
-#define POD_NAME_MAX 253      /* RFC 1123 subdomain */
+#define POD_NAME_MAX 253 /* RFC 1123 subdomain */
 #define POD_UID_MAX 63
-#define POD_LABEL_MAX 63      /* label value */
-#define POD_RV_MAX 63         /* resourceVersion: opaque */
+#define POD_LABEL_MAX 63 /* label value */
+#define POD_RV_MAX 63    /* resourceVersion: opaque */
 #define POD_REASON_MAX 255
 #define POD_IP_MAX 45
-#define POD_JSON_MAX (1024 * 1024)       /* one Pod, one watch line */
+#define POD_JSON_MAX (1024 * 1024)          /* one Pod, one watch line */
 #define POD_LIST_JSON_MAX (8 * 1024 * 1024) /* one page of a list */
 #define POD_JSON_DEPTH_MAX 64
+/* Values (a tree node costs about 80 bytes) in one Pod and in one page of a list; the largest
+ * Pods seen have a thousand. */
+#define POD_JSON_VALUES_MAX 32768
+#define POD_LIST_JSON_VALUES_MAX 262144
 
 #define POD_ANNOTATION_PREFIX "redis-pod-agent/"
 
@@ -37,17 +42,17 @@ struct pod {
     char subdomain[POD_NAME_MAX + 1];     /* spec.subdomain */
     char role[POD_LABEL_MAX + 1];         /* value of the role label; "" absent */
     char role_legacy[POD_LABEL_MAX + 1];
-    char instance[POD_LABEL_MAX + 1];     /* label app.kubernetes.io/instance */
-    char app_name[POD_LABEL_MAX + 1];     /* label app.kubernetes.io/name */
-    uint64_t role_epoch;                  /* annotation role-epoch; 0 absent or not a number */
+    char instance[POD_LABEL_MAX + 1]; /* label app.kubernetes.io/instance */
+    char app_name[POD_LABEL_MAX + 1]; /* label app.kubernetes.io/name */
+    uint64_t role_epoch;              /* annotation role-epoch; 0 absent or not a number */
     bool has_role_epoch;
-    uint64_t demoted_by_epoch;            /* annotation demoted-by-epoch, set by a peer; 0 absent */
-    char run_id[41];                      /* annotation run-id */
-    char reason[POD_REASON_MAX + 1];      /* annotation reason, cut (prose) */
-    char role_since[40];                  /* annotation role-since */
-    bool fence;                           /* annotation fence is "true" */
-    bool terminating;                     /* metadata.deletionTimestamp is set */
-    int ordinal;                          /* trailing number of the name; -1 none */
+    uint64_t demoted_by_epoch;       /* annotation demoted-by-epoch, set by a peer; 0 absent */
+    char run_id[41];                 /* annotation run-id */
+    char reason[POD_REASON_MAX + 1]; /* annotation reason, cut (prose) */
+    char role_since[40];             /* annotation role-since */
+    bool fence;                      /* annotation fence is "true" */
+    bool terminating;                /* metadata.deletionTimestamp is set */
+    int ordinal;                     /* trailing number of the name; -1 none */
 };
 
 /* One Pod object. ERR_PROTO: not JSON, not a Pod, no name or uid. */
@@ -127,7 +132,7 @@ struct kube_event {
     const char *pod_uid;
     const char *type;    /* Normal, Warning */
     const char *reason;  /* UpperCamelCase */
-    const char *message; /* ≤ 1024 bytes; cut */
+    const char *message; /* ≤ 1024 bytes; cut between characters */
     const char *time;    /* RFC 3339 */
     const char *component_host;
 };

@@ -3,12 +3,15 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "lib/base/check.h"
+
 static const char *const type_names[] = {PROM_TYPES(RPA_ENUM_NAME)};
 
 void prom_histogram_observe(struct prom_histogram *h, double value)
 {
     size_t i = 0;
-    while (i < h->bound_count && value > h->bounds[i]) {
+    REQUIRE(h->bound_count <= PROM_BUCKETS_MAX);
+    while (i < h->bound_count && !(value <= h->bounds[i])) { /* NaN belongs to +Inf */
         i++;
     }
     h->counts[i]++;
@@ -18,14 +21,21 @@ void prom_histogram_observe(struct prom_histogram *h, double value)
 
 static void add_escaped(struct buf *out, const char *text, bool quotes)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '\n') {
+    struct sv rest = sv_from(text);
+    while (rest.len > 0) {
+        size_t n = sv_utf8_len(rest);
+        if (n == 0) {
+            buf_add_str(out, "\xEF\xBF\xBD"); /* U+FFFD */
+            n = 1;
+        } else if (*rest.ptr == '\n') {
             buf_add_str(out, "\\n");
-        } else if (*text == '\\' || (quotes && *text == '"')) {
-            buf_addf(out, "\\%c", *text);
+        } else if (*rest.ptr == '\\' || (quotes && *rest.ptr == '"')) {
+            buf_addf(out, "\\%c", *rest.ptr);
         } else {
-            buf_add_char(out, *text);
+            buf_add(out, rest.ptr, n);
         }
+        rest.ptr += n;
+        rest.len -= n;
     }
 }
 
@@ -36,7 +46,8 @@ void promtext_family(struct buf *out, const char *name, enum prom_type type, con
     buf_addf(out, "\n# TYPE %s %s\n", name, type_names[type]);
 }
 
-static void add_series(struct buf *out, const char *name, const struct prom_label *labels, size_t count)
+static void add_series(struct buf *out, const char *name, const struct prom_label *labels,
+                       size_t count)
 {
     buf_add_str(out, name);
     for (size_t i = 0; i < count; i++) {
@@ -79,6 +90,7 @@ void promtext_histogram(struct buf *out, const char *name, const struct prom_his
         below += h->counts[i];
         buf_addf(out, "%s_bucket{le=\"%.15g\"} %" PRIu64 "\n", name, h->bounds[i], below);
     }
-    buf_addf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.15g\n%s_count %" PRIu64 "\n", name,
-             h->count, name, h->sum, name, h->count);
+    buf_addf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum ", name, h->count, name);
+    add_number(out, h->sum);
+    buf_addf(out, "%s_count %" PRIu64 "\n", name, h->count);
 }

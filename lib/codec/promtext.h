@@ -1,7 +1,8 @@
 /* Writer of the Prometheus text format 0.0.4
  * (prometheus.io/docs/instrumenting/exposition_formats): one family at a time, HELP and
- * TYPE first, label values and help texts escaped. Writes into a buf that the caller
- * reuses; overflow is told by the buf. */
+ * TYPE first, label values and help texts escaped, bytes that are not UTF-8 (a scrape would fail
+ * at them) replaced by U+FFFD. Family and label names are the caller's constants and are written
+ * as they are. Writes into a buf that the caller reuses; overflow is told by the buf. */
 #ifndef RPA_CODEC_PROMTEXT_H
 #define RPA_CODEC_PROMTEXT_H
 
@@ -9,9 +10,9 @@
 
 #define PROMTEXT_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-#define PROM_TYPES(X)             \
-    X(PROM_COUNTER, "counter")    \
-    X(PROM_GAUGE, "gauge")        \
+#define PROM_TYPES(X)          \
+    X(PROM_COUNTER, "counter") \
+    X(PROM_GAUGE, "gauge")     \
     X(PROM_HISTOGRAM, "histogram")
 
 enum prom_type { PROM_TYPES(RPA_ENUM_MEMBER) };

@@ -13,12 +13,12 @@
 #define RESP_DEPTH_MAX 7
 #define RESP_NODES_MAX 65536
 
-#define RESP_TYPES(X)         \
-    X(RESP_NIL, "nil")        \
-    X(RESP_STATUS, "status")  \
-    X(RESP_ERROR, "error")    \
+#define RESP_TYPES(X)          \
+    X(RESP_NIL, "nil")         \
+    X(RESP_STATUS, "status")   \
+    X(RESP_ERROR, "error")     \
     X(RESP_INTEGER, "integer") \
-    X(RESP_STRING, "string")  \
+    X(RESP_STRING, "string")   \
     X(RESP_ARRAY, "array")
 
 enum resp_type { RESP_TYPES(RPA_ENUM_MEMBER) };
@@ -33,14 +33,14 @@ struct resp {
 
 /* What an error reply means for us: its first word (redis.io/docs/reference/protocol-spec,
  * "Simple errors"; the words themselves are in Redis's server.c, createSharedObjects). */
-#define RESP_FAULTS(X)                                                               \
-    X(RESP_FAULT_NONE, "none")                                                       \
-    X(RESP_FAULT_LOADING, "LOADING")       /* alive, reads its data set */           \
-    X(RESP_FAULT_BUSY, "BUSY")             /* alive, runs a script or function */    \
+#define RESP_FAULTS(X)                                                                          \
+    X(RESP_FAULT_NONE, "none")                                                                  \
+    X(RESP_FAULT_LOADING, "LOADING")       /* alive, reads its data set */                      \
+    X(RESP_FAULT_BUSY, "BUSY")             /* alive, runs a script or function */               \
     X(RESP_FAULT_MASTERDOWN, "MASTERDOWN") /* replica without link that serves no stale data */ \
-    X(RESP_FAULT_NOAUTH, "NOAUTH")         /* a password is wanted */                \
-    X(RESP_FAULT_WRONGPASS, "WRONGPASS")   /* ours is wrong or the user is off */    \
-    X(RESP_FAULT_NOPERM, "NOPERM")         /* the ACL forbids the command */         \
+    X(RESP_FAULT_NOAUTH, "NOAUTH")         /* a password is wanted */                           \
+    X(RESP_FAULT_WRONGPASS, "WRONGPASS")   /* ours is wrong or the user is off */               \
+    X(RESP_FAULT_NOPERM, "NOPERM")         /* the ACL forbids the command */                    \
     X(RESP_FAULT_OTHER, "ERR")
 
 enum resp_fault { RESP_FAULTS(RPA_ENUM_MEMBER) };

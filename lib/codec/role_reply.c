@@ -29,7 +29,13 @@ static bool parse_master(struct role_reply *out, const struct resp *r)
     if (!signed_at(r, 1, &out->offset) || r->count < 3 || r->elems[2].type != RESP_ARRAY) {
         return false;
     }
-    out->replica_count = (unsigned)u64_min(r->elems[2].count, UINT32_MAX);
+    const struct resp *replicas = &r->elems[2];
+    for (size_t i = 0; i < replicas->count; i++) {
+        if (replicas->elems[i].type != RESP_ARRAY || replicas->elems[i].count < 3) {
+            return false;
+        }
+    }
+    out->replica_count = (unsigned)u64_min(replicas->count, UINT32_MAX);
     return true;
 }
 
@@ -40,8 +46,9 @@ static bool parse_slave(struct role_reply *out, const struct resp *r)
     struct sv link;
     uint64_t port;
     out->role = REDIS_ROLE_SLAVE;
-    if (!resp_str_at(r, 1, &host) || !resp_u64_at(r, 2, &port) || !addr_set(&out->master, host, port) ||
-        !resp_str_at(r, 3, &link) || !signed_at(r, 4, &out->offset)) {
+    if (!resp_str_at(r, 1, &host) || !resp_u64_at(r, 2, &port) ||
+        !addr_set(&out->master, host, port) || !resp_str_at(r, 3, &link) ||
+        !signed_at(r, 4, &out->offset)) {
         return false;
     }
     for (size_t i = REPL_LINK_CONNECT; i < ARRAY_LEN(link_names); i++) {

@@ -5,29 +5,29 @@
 #include "lib/codec/addr.h"
 #include "lib/codec/resp.h"
 
-#define REDIS_ROLES(X)               \
-    X(REDIS_ROLE_MASTER, "master")   \
-    X(REDIS_ROLE_SLAVE, "slave")     \
+#define REDIS_ROLES(X)             \
+    X(REDIS_ROLE_MASTER, "master") \
+    X(REDIS_ROLE_SLAVE, "slave")   \
     X(REDIS_ROLE_SENTINEL, "sentinel")
 
 enum redis_role { REDIS_ROLES(RPA_ENUM_MEMBER) };
 
 /* State of a replica's link, the words of ROLE. */
-#define REPL_LINKS(X)                    \
-    X(REPL_LINK_NONE, "none")            \
-    X(REPL_LINK_CONNECT, "connect")      \
+#define REPL_LINKS(X)                     \
+    X(REPL_LINK_NONE, "none")             \
+    X(REPL_LINK_CONNECT, "connect")       \
     X(REPL_LINK_CONNECTING, "connecting") \
-    X(REPL_LINK_HANDSHAKE, "handshake")  \
-    X(REPL_LINK_SYNC, "sync")            \
+    X(REPL_LINK_HANDSHAKE, "handshake")   \
+    X(REPL_LINK_SYNC, "sync")             \
     X(REPL_LINK_CONNECTED, "connected")
 
 enum repl_link { REPL_LINKS(RPA_ENUM_MEMBER) };
 
 struct role_reply {
     enum redis_role role;
-    int64_t offset;         /* master: its replication offset; slave: what it has, -1 before a sync */
-    struct addr master;     /* slave only */
-    enum repl_link link;    /* slave only; a word that we do not know is REPL_LINK_NONE */
+    int64_t offset;      /* master: its replication offset; slave: what it has, -1 before a sync */
+    struct addr master;  /* slave only */
+    enum repl_link link; /* slave only; a word that we do not know is REPL_LINK_NONE */
     unsigned replica_count; /* master only: replicas attached */
 };
 

@@ -37,7 +37,8 @@ static bool set_addr(struct addr *a, struct sv host, struct sv port)
 
 static bool set_name(struct sentinel_event *out, struct sv name)
 {
-    return name.len > 0 && str_copy(out->master_name, sizeof out->master_name, name);
+    return name.len > 0 && memchr(name.ptr, '\0', name.len) == NULL &&
+           str_copy(out->master_name, sizeof out->master_name, name);
 }
 
 /* "<name> <old ip> <old port> <new ip> <new port>" */
@@ -51,7 +52,7 @@ static bool parse_switch(struct sentinel_event *out, const struct sv *w, size_t 
 /* "<run-id> <epoch>" */
 static bool parse_vote(struct sentinel_event *out, const struct sv *w, size_t count)
 {
-    return count >= 2 && w[0].len == RUN_ID_LEN &&
+    return count >= 2 && w[0].len == RUN_ID_LEN && memchr(w[0].ptr, '\0', RUN_ID_LEN) == NULL &&
            str_copy(out->leader_id, sizeof out->leader_id, w[0]) && sv_to_u64(w[1], &out->epoch);
 }
 
@@ -93,7 +94,8 @@ static bool parse_payload(struct sentinel_event *out, struct sv payload)
     return parse_instance(out, words, count);
 }
 
-int sentinel_event_parse(struct sentinel_event *ret, struct sv channel, struct sv payload, struct err *e)
+int sentinel_event_parse(struct sentinel_event *ret, struct sv channel, struct sv payload,
+                         struct err *e)
 {
     struct sentinel_event out = {.type = find_type(channel)};
     if (payload.len > SENTINEL_PAYLOAD_MAX) {

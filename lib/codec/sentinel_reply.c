@@ -15,7 +15,8 @@ static int refuse(const struct resp *r, const char *what, struct err *e)
     case RESP_FAULT_NOPERM:
         return err_set(e, ERR_DENIED, "%s: %.*s", what, (int)u64_min(r->str.len, 100), r->str.ptr);
     case RESP_FAULT_NONE:
-        return err_set(e, ERR_PROTO, "%s: not of the documented form (%s)", what, resp_type_name(r->type));
+        return err_set(e, ERR_PROTO, "%s: not of the documented form (%s)", what,
+                       resp_type_name(r->type));
     case RESP_FAULT_LOADING:
     case RESP_FAULT_BUSY:
     case RESP_FAULT_MASTERDOWN:
@@ -128,10 +129,12 @@ int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct e
     if (count != ARRAY_LEN(field) || payload.ptr != NULL || !sv_to_u64(field[1], &port) ||
         !addr_set(&out.sentinel, field[0], port) || !is_hex_id(field[2]) ||
         !sv_to_u64(field[3], &out.current_epoch) || field[4].len == 0 ||
+        memchr(field[4].ptr, '\0', field[4].len) != NULL ||
         !str_copy(out.master_name, sizeof out.master_name, field[4]) ||
         !sv_to_u64(field[6], &master_port) || !addr_set(&out.master, field[5], master_port) ||
         !sv_to_u64(field[7], &out.master_epoch)) {
-        return err_set(e, ERR_PROTO, "hello: eight fields with a run-id, epochs and addresses are wanted");
+        return err_set(e, ERR_PROTO,
+                       "hello: eight fields with a run-id, epochs and addresses are wanted");
     }
     (void)str_copy(out.sentinel_id, sizeof out.sentinel_id, field[2]);
     *ret = out;

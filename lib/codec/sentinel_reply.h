@@ -9,12 +9,12 @@
 #include "lib/codec/resp.h"
 
 /* Flags of the "flags" field that change what a view proves; others are ignored. */
-#define SENTINEL_FLAGS(X)                                    \
-    X(SENTINEL_FLAG_S_DOWN, "s_down")                        \
-    X(SENTINEL_FLAG_O_DOWN, "o_down")                        \
-    X(SENTINEL_FLAG_FAILOVER, "failover_in_progress")        \
-    X(SENTINEL_FLAG_FORCE, "force_failover")                 \
-    X(SENTINEL_FLAG_DISCONNECTED, "disconnected")            \
+#define SENTINEL_FLAGS(X)                             \
+    X(SENTINEL_FLAG_S_DOWN, "s_down")                 \
+    X(SENTINEL_FLAG_O_DOWN, "o_down")                 \
+    X(SENTINEL_FLAG_FAILOVER, "failover_in_progress") \
+    X(SENTINEL_FLAG_FORCE, "force_failover")          \
+    X(SENTINEL_FLAG_DISCONNECTED, "disconnected")     \
     X(SENTINEL_FLAG_MASTER_DOWN, "master_down")
 
 enum sentinel_flag { SENTINEL_FLAGS(RPA_ENUM_MEMBER) SENTINEL_FLAG_COUNT };
@@ -46,13 +46,15 @@ const char *sentinel_flag_name(enum sentinel_flag flag);
  * num-other-sentinels must be there, else ERR_PROTO. "-ERR No such master with that name"
  * gives ERR_NOTFOUND; any other error reply ERR_DENIED (NOAUTH, WRONGPASS, NOPERM) or
  * ERR_PROTO. */
-int sentinel_master_parse(struct sentinel_master *ret, const struct resp *r, struct err *e) MUST_USE;
+int sentinel_master_parse(struct sentinel_master *ret, const struct resp *r,
+                          struct err *e) MUST_USE;
 
 /* [ip, port]; nil gives ERR_NOTFOUND. */
 int sentinel_addr_parse(struct addr *ret, const struct resp *r, struct err *e) MUST_USE;
 
 /* 40 hex digits of SENTINEL MYID. */
-int sentinel_myid_parse(char ret[static RUN_ID_LEN + 1], const struct resp *r, struct err *e) MUST_USE;
+int sentinel_myid_parse(char ret[static RUN_ID_LEN + 1], const struct resp *r,
+                        struct err *e) MUST_USE;
 
 /* "ip,port,runid,current_epoch,master_name,master_ip,master_port,master_epoch" */
 int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct err *e) MUST_USE;

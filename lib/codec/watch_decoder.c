@@ -16,9 +16,18 @@ void watch_decoder_reset(struct watch_decoder *d)
     buf_reset(&d->line);
 }
 
-static int take_line(struct watch_decoder *d, struct sv line, watch_each_fn *each, void *arg, struct err *e)
+static int refuse_length(struct err *e)
+{
+    return err_set(e, ERR_LIMIT, "a watch event is longer than %d bytes", POD_JSON_MAX);
+}
+
+static int take_line(struct watch_decoder *d, struct sv line, watch_each_fn *each, void *arg,
+                     struct err *e)
 {
     struct watch_event ev;
+    if (line.len > POD_JSON_MAX) {
+        return refuse_length(e);
+    }
     if (sv_trim(line).len == 0) {
         return 0;
     }
@@ -46,7 +55,7 @@ int watch_decoder_feed(struct watch_decoder *d, struct sv bytes, watch_each_fn *
             continue;
         }
         if (!buf_add_sv(&d->line, part)) {
-            return err_set(e, ERR_LIMIT, "a watch event is longer than %d bytes", POD_JSON_MAX);
+            return refuse_length(e);
         }
         if (end != NULL) {
             int result = take_line(d, buf_sv(&d->line), each, arg, e);
