@@ -19,8 +19,10 @@ void label_init(struct label *l, const char *uid, bool legacy, uint64_t seed, ui
 static bool matches(const struct label *l, const struct label_value *v)
 {
     const char *name = role_state_name(v->role);
+    /* Whose run-id it is matters where a process is vouched for. */
+    bool run_id = v->role == ROLE_PENDING || strcmp(l->seen.run_id, v->run_id) == 0;
     return l->observed && strcmp(l->seen.role, name) == 0 && l->seen.has_role_epoch &&
-           l->seen.role_epoch == v->epoch && strcmp(l->seen.run_id, v->run_id) == 0 &&
+           l->seen.role_epoch == v->epoch && run_id &&
            (!l->legacy || strcmp(l->seen.role_legacy, name) == 0);
 }
 

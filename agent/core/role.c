@@ -252,7 +252,8 @@ static struct target adopt(const struct role_input *in)
         return hold();
     }
     if (in->own_label == ROLE_UNSET) {
-        return want(ROLE_PENDING, ROLE_WHY_STARTING, 0);
+        /* No label and `pending` are alike to every Service: a first answer is waited for. */
+        return in->local == ROLE_LOCAL_UNKNOWN ? hold() : want(ROLE_PENDING, ROLE_WHY_STARTING, 0);
     }
     return want(in->own_label, ROLE_WHY_ADOPTED, in->own_label_epoch);
 }
