@@ -28,7 +28,7 @@ struct port_sink {
     X(PORT_SENTINEL, "sentinel")
 
 enum port_target { PORT_TARGETS(RPA_ENUM_MEMBER) PORT_TARGET_COUNT };
-#define PORT_DOWN_COUNT (REDIS_DOWN_STOPPED + 1)
+#define PORT_DOWN_COUNT REDIS_DOWN_STOPPED /* the last one, our own doing, is not counted */
 
 struct port_counters {
     uint64_t downs[PORT_TARGET_COUNT][PORT_DOWN_COUNT];
