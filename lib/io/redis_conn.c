@@ -180,7 +180,9 @@ static enum redis_down down_of(enum redis_state state, const struct err *err)
     if (err->code == ERR_LIMIT) {
         return REDIS_DOWN_LIMIT;
     }
-    if (state != REDIS_STATE_CONNECTING) {
+    /* A SYN is refused with ECONNREFUSED; ECONNRESET is the end of what was established, when
+     * connect and reset are seen together. */
+    if (state != REDIS_STATE_CONNECTING || err->sys == ECONNRESET) {
         return REDIS_DOWN_EOF;
     }
     bool refused = err->sys == ECONNREFUSED || err->sys == ENOENT;
