@@ -208,8 +208,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if ((events & UV_WRITABLE) != 0) {
         flush(u);
     }
-    /* Read also after a failed write: an error reply may say why the peer has closed. */
-    if ((events & (UV_READABLE | UV_DISCONNECT)) != 0) {
+    /* Read also after a failed write: an error reply may say why the peer has closed. The end
+     * of the stream is readable too, so UV_DISCONNECT would add nothing. */
+    if ((events & UV_READABLE) != 0) {
         read_some(u);
     }
     if (alive(u) && u->write_errno != 0) {
