@@ -60,12 +60,9 @@ static void add_allowed(struct buf *out, const struct option_spec *s)
         return;
     }
     case OPTION_STRING:
-        if (s->min > 0 || s->max > 0) {
-            buf_addf(out, "text of %llu to %llu bytes", (unsigned long long)s->min,
-                     (unsigned long long)s->max);
-            return;
-        }
-        break;
+        buf_addf(out, "text of %s%llu bytes", s->min > 0 ? "1 to " : "at most ",
+                 (unsigned long long)s->max);
+        return;
     case OPTION_ADDRS:
     case OPTION_HOSTS:
         buf_addf(out, "%s (at most %llu)", type_names[s->type], (unsigned long long)s->max);
@@ -211,7 +208,7 @@ static bool is_valid(const struct option_spec *s, struct sv text)
     uint64_t n;
     switch (s->type) {
     case OPTION_STRING:
-        return text.len >= s->min && (s->max == 0 || text.len <= s->max);
+        return text.len >= s->min && text.len <= s->max;
     case OPTION_FILE:
         return text.len > 0 && text.len < 4096;
     case OPTION_ADDR:

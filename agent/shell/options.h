@@ -98,8 +98,8 @@ struct option_spec {
     const char *second_env;
     enum option_type type;
     const char *fallback;
-    uint64_t min; /* NUMBER: value; texts: length; lists: elements. max 0: no limit */
-    uint64_t max;
+    uint64_t min; /* NUMBER: value; STRING: length, 0 or 1 */
+    uint64_t max; /* NUMBER: value; STRING: length; lists: elements */
     const char *choices;
     const char *help;
 };
