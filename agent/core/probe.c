@@ -4,8 +4,6 @@
 
 static const char *const paths[] = {PROBES(RPA_ENUM_NAME)};
 
-#define NEVER UINT64_MAX
-
 const char *probe_path(enum probe p)
 {
     return paths[p];
@@ -13,21 +11,55 @@ const char *probe_path(enum probe p)
 
 static uint64_t age_us(uint64_t now_us, uint64_t then_us)
 {
-    return then_us == 0 ? NEVER : u64_since(now_us, then_us);
+    return then_us == 0 ? UINT64_MAX : u64_since(now_us, then_us);
 }
 
 static struct probe_check *add(struct probe_answer *a, const char *name, bool ok, bool counts,
                                uint64_t observed_age_us)
 {
-    struct probe_check *c = &a->checks[a->count++];
-    *c = (struct probe_check){.name = name, .ok = ok, .counts = counts, .age_us = observed_age_us};
+    struct probe_check *k = &a->checks[a->count++];
+    *k = (struct probe_check){.name = name, .ok = ok, .counts = counts, .age_us = observed_age_us};
     a->ok = a->ok && (ok || !counts);
-    return c;
+    return k;
 }
+
+/* Sentences longer than the detail are cut. */
+#define SAY(k, ...) ((void)snprintf((k)->detail, sizeof(k)->detail, __VA_ARGS__))
 
 static bool serves(const struct local *l, uint64_t now_us)
 {
     return local_is_proven(l, now_us) && l->state != ROLE_LOCAL_LOADING;
+}
+
+static void say_fault(struct probe_check *k, enum resp_fault fault)
+{
+    const char *text = "";
+    switch (fault) {
+    case RESP_FAULT_NONE:
+        break;
+    case RESP_FAULT_LOADING:
+        text = "it is loading its data set";
+        break;
+    case RESP_FAULT_BUSY:
+        text = "it runs a script or function; SCRIPT KILL or FUNCTION KILL ends one";
+        break;
+    case RESP_FAULT_MASTERDOWN:
+        text = "a replica without its master that is not to serve old data";
+        break;
+    case RESP_FAULT_NOAUTH:
+        text = "it wants a password; set --redis-password-file";
+        break;
+    case RESP_FAULT_WRONGPASS:
+        text = "look at --redis-user and --redis-password-file";
+        break;
+    case RESP_FAULT_NOPERM:
+        text = "the ACL of --redis-user must allow ROLE and INFO";
+        break;
+    case RESP_FAULT_OTHER:
+        text = "an error that the agent does not know";
+        break;
+    }
+    SAY(k, "Redis refuses ROLE with %s: %s", resp_fault_name(fault), text);
 }
 
 static void check_redis(const struct core *c, struct probe_answer *a, uint64_t now_us)
@@ -36,14 +68,20 @@ static void check_redis(const struct core *c, struct probe_answer *a, uint64_t n
     bool ok = serves(l, now_us);
     struct probe_check *k = add(a, "redis", ok, true, age_us(now_us, l->role_us));
     if (!l->connected) {
-        (void)snprintf(k->detail, sizeof k->detail, "%s", local_down_name(l->down));
+        SAY(k, "no connection to Redis (%s)%s",
+            l->down == LOCAL_DOWN_NONE ? "not yet made" : local_down_name(l->down),
+            ok ? "; its last ROLE still counts" : "");
     } else if (l->fault != RESP_FAULT_NONE) {
-        (void)snprintf(k->detail, sizeof k->detail, "ROLE is answered with %s", resp_fault_name(l->fault));
-    } else if (l->state == ROLE_LOCAL_LOADING) {
-        (void)snprintf(k->detail, sizeof k->detail, "loading its data set");
+        say_fault(k, l->fault);
+    } else if (l->role_us == 0) {
+        SAY(k, "Redis has not answered ROLE on this connection yet");
+    } else if (!local_is_proven(l, now_us)) {
+        SAY(k, "Redis is connected and has not answered ROLE for more than %u ms",
+            ROLE_PROOF_US / 1000);
     } else if (!ok) {
-        (void)snprintf(k->detail, sizeof k->detail, "ROLE has not been answered for %u ms",
-                       ROLE_PROOF_US / 1000);
+        SAY(k, "Redis is loading its data set");
+    } else {
+        SAY(k, "Redis says that it is %s", redis_role_name(l->role.role));
     }
 }
 
@@ -51,105 +89,194 @@ static void check_role(const struct core *c, struct probe_answer *a, bool ok, ui
 {
     const struct role *r = &c->role;
     struct probe_check *k = add(a, "role", ok, true, age_us(now_us, r->since_us));
-    (void)snprintf(k->detail, sizeof k->detail, "%s at epoch %" PRIu64 ": %.100s",
-                   role_state_name(r->state), r->epoch, role_reason_text(r->reason));
+    SAY(k, "%s at epoch %" PRIu64 ": %s", role_state_name(r->state), r->epoch,
+        role_reason_text(r->reason));
 }
 
-static void check_lag(const struct core *c, struct probe_answer *a, uint64_t max_lag_bytes,
-                      uint64_t now_us)
+static bool lag_of(const struct local *l, uint64_t now_us, uint64_t *ret_bytes)
+{
+    const struct info *info = &l->info;
+    bool recent = l->run_id[0] != '\0' && l->info_us != 0 &&
+                  u64_since(now_us, l->info_us) <= ROLE_PROOF_US;
+    bool told = info_has(info, INFO_SLAVE_OFFSET) && info_has(info, INFO_SLAVE_READ_OFFSET);
+    if (!recent || !told || l->role.link != REPL_LINK_CONNECTED) {
+        return false;
+    }
+    int64_t bytes = info->slave_read_offset - info->slave_offset;
+    *ret_bytes = bytes > 0 ? (uint64_t)bytes : 0;
+    return true;
+}
+
+/* limited: a limit on the lag was asked for, so that this check decides. */
+static void check_sync(const struct core *c, struct probe_answer *a, uint64_t max_lag_bytes,
+                       uint64_t now_us)
 {
     const struct local *l = &c->local;
-    bool known = l->link_down_since_us == 0 && local_is_proven(l, now_us) &&
-                 info_has(&l->info, INFO_SLAVE_OFFSET) && info_has(&l->info, INFO_SLAVE_READ_OFFSET);
+    bool limited = max_lag_bytes != PROBE_NO_LIMIT;
     uint64_t lag = 0;
-    if (known && l->info.slave_read_offset > l->info.slave_offset) {
-        lag = (uint64_t)(l->info.slave_read_offset - l->info.slave_offset);
-    }
-    struct probe_check *k = add(a, "lag", known && lag <= max_lag_bytes, true, age_us(now_us, l->info_us));
-    if (known) {
-        (void)snprintf(k->detail, sizeof k->detail, "%" PRIu64 " bytes received and not applied", lag);
+    bool known = lag_of(l, now_us, &lag);
+    bool ok = limited ? known && lag <= max_lag_bytes : l->role.link == REPL_LINK_CONNECTED;
+    struct probe_check *k = add(a, "sync", ok, limited, age_us(now_us, l->info_us));
+    if (l->role.link != REPL_LINK_CONNECTED) {
+        SAY(k, "the link to the master at %.80s is not up (%s)", l->role.master.host,
+            repl_link_name(l->role.link));
+    } else if (known) {
+        SAY(k, "%" PRIu64 " bytes are received and not applied", lag);
     } else {
-        (void)snprintf(k->detail, sizeof k->detail, "not known: the link is down, or Redis is older than 7.0");
+        SAY(k, "the link is up; what is not applied yet is not known (no INFO within %u ms, or "
+               "Redis is older than 7.0)",
+            ROLE_PROOF_US / 1000);
     }
+}
+
+static uint64_t last_view_us(const struct evidence *ev)
+{
+    uint64_t last_us = 0;
+    for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
+        last_us = u64_max(last_us, ev->sentinels[i].view.asked_us);
+    }
+    return last_us;
 }
 
 static void tell_sentinel(const struct core *c, struct probe_answer *a, uint64_t now_us)
 {
-    const struct role_input *in = &c->input;
-    if (in->verdict == VERDICT_OFF) {
+    if (c->cfg.sentinel_count == 0) {
         return;
     }
     struct newest newest;
     evidence_newest(&c->evidence, now_us, &newest);
-    struct probe_check *k = add(a, "sentinel", newest.majority, false, NEVER);
-    int n = snprintf(k->detail, sizeof k->detail, "%u of %u answer, verdict %s", newest.fresh, newest.n,
-                     verdict_name(in->verdict));
-    if (c->role.holding && n > 0 && (size_t)n < sizeof k->detail) {
-        (void)snprintf(k->detail + n, sizeof k->detail - (size_t)n, "; the role has been held for %" PRIu64 " ms",
-                       u64_since(now_us, c->role.hold_since_us) / 1000);
+    struct probe_check *k = add(a, "sentinel", newest.majority, false,
+                                age_us(now_us, last_view_us(&c->evidence)));
+    const char *verdict = verdict_name(c->input.verdict);
+    if (newest.known) {
+        SAY(k, "%u of %u answer; verdict %s; epoch %" PRIu64 " names %.60s:%u", newest.fresh,
+            newest.n, verdict, newest.epoch, newest.addr.host, newest.addr.port);
+    } else if (newest.majority) {
+        SAY(k, "%u of %u answer; verdict %s; they agree on no master", newest.fresh, newest.n,
+            verdict);
+    } else if (c->role.holding) {
+        SAY(k, "%u of %u answer, which is no majority; %s is held, for %" PRIu64 " ms now",
+            newest.fresh, newest.n, role_state_name(c->role.state),
+            u64_since(now_us, c->role.hold_since_us) / 1000);
+    } else {
+        SAY(k, "%u of %u answer, which is no majority", newest.fresh, newest.n);
     }
 }
 
 static void tell_label(const struct core *c, struct probe_answer *a, uint64_t now_us)
 {
     const struct label *l = &c->label;
-    if (!c->cfg.labels) {
-        return;
-    }
-    struct probe_check *k = add(a, "label", label_is_synced(l), false, age_us(now_us, l->last_us));
+    struct probe_check *k = add(a, "label", label_is_synced(l), false, UINT64_MAX);
+    const char *stored = !l->observed             ? "not known"
+                         : l->seen.role[0] == '\0' ? "absent"
+                                                   : l->seen.role;
     if (l->foreign) {
-        (void)snprintf(k->detail, sizeof k->detail, "the Pod of this name in the API is another one");
-    } else if (l->wanted) {
-        (void)snprintf(k->detail, sizeof k->detail, "%s is wanted, %s is stored%s%s", role_state_name(l->want.role),
-                       !l->observed ? "an unknown value" : l->seen.role[0] == '\0' ? "none" : l->seen.role,
-                       l->failures > 0 ? "; the API server's last answer: " : "",
-                       l->failures > 0 ? api_outcome_name(l->last) : "");
+        SAY(k, "the Pod of this name in the API is gone or another one: nothing is written");
+    } else if (!l->wanted) {
+        SAY(k, "the stored label is %s; nothing is decided yet", stored);
+    } else if (k->ok) {
+        SAY(k, "%s at epoch %" PRIu64 " is stored", stored, l->seen.role_epoch);
+    } else {
+        SAY(k, "%s at epoch %" PRIu64 " is wanted, for %" PRIu64 " ms; the stored label is %s",
+            role_state_name(l->want.role), l->want.epoch,
+            age_us(now_us, l->desync_since_us) / 1000, stored);
     }
 }
 
-static bool is_ready_role(enum role_state s)
+static void tell_api(const struct core *c, struct probe_answer *a, uint64_t now_us)
 {
-    return s == ROLE_MASTER || s == ROLE_REPLICA || s == ROLE_DEMOTED;
+    const struct label *l = &c->label;
+    struct probe_check *k = add(a, "api", l->last == API_OK, false, age_us(now_us, l->last_us));
+    const char *text = "";
+    switch (l->last) {
+    case API_OK:
+        text = l->last_us == 0 ? "no request was needed yet" : "the last request was answered";
+        break;
+    case API_UNREACHABLE:
+        text = "the API server does not answer; the label is written once it does";
+        break;
+    case API_UNAUTHORIZED:
+        text = "it refuses the token (401); look at --kube-token-file";
+        break;
+    case API_FORBIDDEN:
+        text = "it forbids the request (403); the Role must allow get and patch of this Pod";
+        break;
+    case API_NOT_FOUND:
+        text = "it knows no Pod of this name (404)";
+        break;
+    case API_CONFLICT:
+        text = "somebody else changed the Pod (409); it is read again";
+        break;
+    case API_INVALID:
+        text = "it refuses the patch (422): another uid, or an admission policy";
+        break;
+    case API_THROTTLED:
+        text = "it asks for patience (429)";
+        break;
+    case API_SERVER_ERROR:
+        text = "it fails (5xx); the label is written once it recovers";
+        break;
+    case API_OTHER:
+    case API_OUTCOME_COUNT:
+        text = "it answers with a status that the agent does not know";
+        break;
+    }
+    SAY(k, "%s (failures in a row: %u)", text, l->failures);
+}
+
+static void tell_startup(const struct core *c, struct probe_answer *a, uint64_t now_us)
+{
+    const struct local *l = &c->local;
+    struct probe_check *k =
+        add(a, "redis", l->ever_answered, true, age_us(now_us, l->answered_us));
+    SAY(k, l->ever_answered ? "Redis has answered" : "Redis has never answered (%s)",
+        l->down == LOCAL_DOWN_NONE ? "not yet connected" : local_down_name(l->down));
+}
+
+/* Whether the present role is what the probe asks for. */
+static bool is_asked_for(enum probe p, enum role_state s)
+{
+    switch (p) {
+    case PROBE_LIVE:
+    case PROBE_STARTUP:
+    case PROBE_HEALTH:
+    case PROBE_COUNT:
+        return true;
+    case PROBE_READY:
+        return s == ROLE_MASTER || s == ROLE_REPLICA || s == ROLE_DEMOTED;
+    case PROBE_MASTER:
+        return s == ROLE_MASTER;
+    case PROBE_REPLICA:
+        return s == ROLE_REPLICA;
+    case PROBE_READ_ONLY:
+        return s == ROLE_MASTER || s == ROLE_REPLICA;
+    }
+    return false;
 }
 
 void probe_answer(const struct core *c, enum probe p, uint64_t max_lag_bytes, uint64_t now_us,
                   struct probe_answer *ret)
 {
-    enum role_state s = c->role.state;
     *ret = (struct probe_answer){.ok = true};
-    switch (p) {
-    case PROBE_COUNT:
+    if (p == PROBE_LIVE) {
+        SAY(add(ret, "loop", true, true, u64_since(now_us, c->now_us)), "the loop answers");
         return;
-    case PROBE_LIVE:
-        (void)add(ret, "loop", true, true, u64_since(now_us, c->now_us));
+    }
+    if (p == PROBE_STARTUP) {
+        tell_startup(c, ret, now_us);
         return;
-    case PROBE_STARTUP:
-        (void)snprintf(add(ret, "redis", c->local.ever_answered, true, age_us(now_us, c->local.answered_us))->detail,
-                       sizeof ret->checks[0].detail, "%s", local_down_name(c->local.down));
-        return;
-    case PROBE_HEALTH:
-        check_redis(c, ret, now_us);
-        return;
-    case PROBE_READY:
-        check_redis(c, ret, now_us);
-        check_role(c, ret, is_ready_role(s), now_us);
-        break;
-    case PROBE_MASTER:
-        check_redis(c, ret, now_us);
-        check_role(c, ret, s == ROLE_MASTER, now_us);
-        break;
-    case PROBE_REPLICA:
-        check_redis(c, ret, now_us);
-        check_role(c, ret, s == ROLE_REPLICA, now_us);
-        if (max_lag_bytes != PROBE_NO_LIMIT) {
-            check_lag(c, ret, max_lag_bytes, now_us);
-        }
-        break;
-    case PROBE_READ_ONLY:
-        check_redis(c, ret, now_us);
-        check_role(c, ret, s == ROLE_MASTER || s == ROLE_REPLICA, now_us);
-        break;
+    }
+    check_redis(c, ret, now_us);
+    if (p != PROBE_HEALTH) {
+        check_role(c, ret, is_asked_for(p, c->role.state), now_us);
+    }
+    bool is_slave = c->local.role_us != 0 && c->local.role.role == REDIS_ROLE_SLAVE;
+    if (is_slave || (p == PROBE_REPLICA && max_lag_bytes != PROBE_NO_LIMIT)) {
+        check_sync(c, ret, p == PROBE_REPLICA ? max_lag_bytes : PROBE_NO_LIMIT, now_us);
     }
     tell_sentinel(c, ret, now_us);
-    tell_label(c, ret, now_us);
+    if (c->cfg.labels) {
+        tell_label(c, ret, now_us);
+        tell_api(c, ret, now_us);
+    }
 }

@@ -141,9 +141,10 @@ static bool peers_object(const struct role *r, const struct role_input *in, bool
             elapsed(in->now_us, r->superseded_since_us, ROLE_SUPERSEDED_US)) {
             return false;
         }
+        /* Who carries neither label is kept from becoming master, and from nothing else. */
         bool labelled = r->state == ROLE_MASTER || r->state == ROLE_DEMOTED;
         *ret = labelled ? want(ROLE_DEMOTED, ROLE_WHY_SUPERSEDED, own) : hold();
-        return true;
+        return labelled || proven;
     }
     if (in->peer_master_epoch == own && in->peer_master_first && r->state == ROLE_MASTER &&
         !(proven && majority_names_newest(&in->newest))) {
