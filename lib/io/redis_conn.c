@@ -60,7 +60,7 @@ static void timer_set(struct redis_conn *c, uint64_t delay_ms)
 
 /* An earlier wake-up than the needed one is left alone: most deadlines are met, so the timer
  * is not touched for each command. */
-void redis_conn_wake_by(struct redis_conn *c, uint64_t at_us)
+static void wake_by(struct redis_conn *c, uint64_t at_us)
 {
     if (!uv_is_active((const uv_handle_t *)&c->timer) || c->timer_at_us > at_us) {
         timer_set(c, (u64_since(at_us, loop_now_us()) + 999) / 1000);
@@ -79,16 +79,21 @@ static bool watches_secret(const struct redis_conn *c)
            !redis_conn_has_subscriptions(c);
 }
 
-static void timer_arm(struct redis_conn *c)
+/* While a command waits, its answer is taken for imminent: the idle time after it may end
+ * long before its deadline. */
+void redis_conn_wake_in_time(struct redis_conn *c)
 {
     const struct redis_command *head = redis_session_head(c);
-    uint64_t at_us =
-        head != NULL ? head->deadline_us : c->last_reply_us + (uint64_t)c->cfg.ping_idle_ms * 1000;
+    uint64_t idle_from_us = head != NULL ? loop_now_us() : c->last_reply_us;
+    uint64_t at_us = idle_from_us + (uint64_t)c->cfg.ping_idle_ms * 1000;
 
+    if (head != NULL) {
+        at_us = u64_min(at_us, head->deadline_us);
+    }
     if (c->state == REDIS_STATE_UP && watches_secret(c)) {
         at_us = u64_min(at_us, c->secret_checked_us + SECRET_CHECK_US);
     }
-    redis_conn_wake_by(c, at_us);
+    wake_by(c, at_us);
 }
 
 void redis_conn_set_up(struct redis_conn *c)
@@ -96,7 +101,7 @@ void redis_conn_set_up(struct redis_conn *c)
     c->state = REDIS_STATE_UP;
     c->up_since_us = loop_now_us();
     c->secret_checked_us = c->up_since_us;
-    timer_arm(c);
+    redis_conn_wake_in_time(c);
     c->ops.up(c->ops.arg);
 }
 
@@ -393,7 +398,7 @@ static void tick(struct redis_conn *c)
             redis_session_ping(c);
         }
     }
-    timer_arm(c);
+    redis_conn_wake_in_time(c);
 }
 
 static void on_connect_deadline(struct redis_conn *c)

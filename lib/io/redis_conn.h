@@ -49,17 +49,17 @@
 #define REDIS_CONN_PENDING_MAX 64
 #define REDIS_CONN_ARGS_MAX 16
 
-#define REDIS_DOWNS(X)                                                              \
-    X(REDIS_DOWN_NONE, "none")                                                      \
-    X(REDIS_DOWN_RESOLVE, "resolve")   /* the name gives no address */              \
-    X(REDIS_DOWN_REFUSED, "refused")   /* nobody listens (or the socket file is not there) */ \
-    X(REDIS_DOWN_UNREACHABLE, "unreachable") /* no route, host down, connect timed out */ \
-    X(REDIS_DOWN_EOF, "closed")        /* an established connection was closed or reset */ \
-    X(REDIS_DOWN_TIMEOUT, "timeout")   /* a command was not answered in time */     \
-    X(REDIS_DOWN_AUTH, "auth")         /* NOAUTH, WRONGPASS, NOPERM, protected mode */ \
-    X(REDIS_DOWN_PROTO, "protocol")    /* not RESP */                               \
-    X(REDIS_DOWN_LIMIT, "limit")       /* a reply beyond our caps */                \
-    X(REDIS_DOWN_STOPPED, "stopped")   /* redis_conn_stop */
+#define REDIS_DOWNS(X)                                                                           \
+    X(REDIS_DOWN_NONE, "none")                                                                   \
+    X(REDIS_DOWN_RESOLVE, "resolve") /* the name gives no address */                             \
+    X(REDIS_DOWN_REFUSED, "refused") /* nobody listens (or the socket file is not there) */      \
+    X(REDIS_DOWN_UNREACHABLE, "unreachable") /* no route, host down, connect timed out */        \
+    X(REDIS_DOWN_EOF, "closed")              /* an established connection was closed or reset */ \
+    X(REDIS_DOWN_TIMEOUT, "timeout")         /* a command was not answered in time */            \
+    X(REDIS_DOWN_AUTH, "auth")               /* NOAUTH, WRONGPASS, NOPERM, protected mode */     \
+    X(REDIS_DOWN_PROTO, "protocol")          /* not RESP */                                      \
+    X(REDIS_DOWN_LIMIT, "limit")             /* a reply beyond our caps */                       \
+    X(REDIS_DOWN_STOPPED, "stopped")         /* redis_conn_stop */
 
 enum redis_down { REDIS_DOWNS(RPA_ENUM_MEMBER) };
 
@@ -82,10 +82,10 @@ struct redis_conn_ops {
 };
 
 struct redis_conn_config {
-    const char *host;      /* name or IP; NULL where unix_path is set */
+    const char *host; /* name or IP; NULL where unix_path is set */
     uint16_t port;
-    const char *unix_path; /* NULL: TCP */
-    const char *user;      /* NULL: default user */
+    const char *unix_path;        /* NULL: TCP */
+    const char *user;             /* NULL: default user */
     struct secret_file *password; /* not owned; NULL: none. Shared between connections */
     uint32_t connect_timeout_ms;
     uint32_t command_timeout_ms;

@@ -99,7 +99,8 @@ struct redis_conn {
 /* Ends the link for this reason; nothing of the session may be touched afterwards. */
 void redis_conn_lose(struct redis_conn *c, enum redis_down why, const struct err *err);
 void redis_conn_set_up(struct redis_conn *c);
-void redis_conn_wake_by(struct redis_conn *c, uint64_t at_us);
+/* Arms the timer for what is due next. */
+void redis_conn_wake_in_time(struct redis_conn *c);
 bool redis_conn_has_subscriptions(const struct redis_conn *c);
 
 /* --- redis_session.c --- */

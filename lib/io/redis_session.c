@@ -61,7 +61,7 @@ static void send_command(struct redis_conn *c, struct redis_command cmd, size_t 
         c->pending_user++;
     }
     redis_uv_send(c->link, argc, argv, lens);
-    redis_conn_wake_by(c, cmd.deadline_us);
+    redis_conn_wake_in_time(c);
 }
 
 void redis_session_ping(struct redis_conn *c)

@@ -120,8 +120,13 @@ static struct addrinfo *entry_new(struct sv text)
     return &en->ai;
 }
 
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
-                struct addrinfo **ret)
+/* The labels put these in the place of libc's, for libuv as well as for us. */
+int fake_dns_look_up(const char *name, const char *service, const struct addrinfo *hints,
+                     struct addrinfo **ret) __asm__("getaddrinfo");
+void fake_dns_free(struct addrinfo *ai) __asm__("freeaddrinfo");
+
+int fake_dns_look_up(const char *name, const char *service, const struct addrinfo *hints,
+                     struct addrinfo **ret)
 {
     (void)service;
     (void)hints;
@@ -137,7 +142,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     return 0;
 }
 
-void freeaddrinfo(struct addrinfo *ai)
+void fake_dns_free(struct addrinfo *ai)
 {
     while (ai != NULL) {
         struct addrinfo *next = ai->ai_next;

@@ -2,6 +2,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/mem.h"
+#include "test/io/fake_dns.h"
 #include "test/io/redis_peer.h"
 
 /* "[OK 5 'text' nil (ERR text)]": one line for a whole tree. */
@@ -201,4 +202,48 @@ void client_close(struct client *c)
 {
     client_act(c, ACT_CLOSE);
     BED_RUN_UNTIL(c->bed, c->closed);
+}
+
+int fixture_setup(void **state)
+{
+    struct fixture *x = xcalloc(1, sizeof(*x));
+
+    fake_dns_reset();
+    bed_open(&x->bed);
+    assert_true(redis_peer_open(&x->peer, &x->bed, "127.0.0.1", 0));
+    x->cfg = client_config(&x->peer);
+    *state = x;
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    struct fixture *x = *state;
+
+    if (x->client.bed != NULL && !x->client.closed) {
+        client_close(&x->client);
+    }
+    redis_peer_close(&x->peer);
+    bed_close(&x->bed);
+    free(x);
+    return 0;
+}
+
+void fixture_start(struct fixture *x)
+{
+    client_open(&x->client, &x->bed, &x->cfg);
+    client_start(&x->client);
+}
+
+void fixture_start_until_up(struct fixture *x)
+{
+    fixture_start(x);
+    BED_RUN_UNTIL(&x->bed, x->client.ups == 1);
+}
+
+void fixture_turn(struct fixture *x, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+        uv_run(&x->bed.loop, UV_RUN_NOWAIT);
+    }
 }

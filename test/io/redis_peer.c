@@ -358,12 +358,18 @@ size_t redis_peer_count(const struct redis_peer *p, const char *command)
     return n;
 }
 
-void redis_peer_forget(struct redis_peer *p)
+void redis_peer_forget(struct redis_peer *p, const char *command)
 {
+    size_t kept = 0;
+
     for (size_t i = 0; i < p->commands_count; i++) {
-        free(p->commands[i]);
+        if (sv_starts_with(sv_from(p->commands[i]), command)) {
+            free(p->commands[i]);
+        } else {
+            p->commands[kept++] = p->commands[i];
+        }
     }
-    p->commands_count = 0;
+    p->commands_count = kept;
 }
 
 static void end_wire(uv_handle_t *handle, void *arg)
@@ -382,7 +388,7 @@ void redis_peer_close(struct redis_peer *p)
     uv_walk(&p->bed->loop, end_wire, p);
     redis_peer_stop_listening(p);
     BED_RUN_UNTIL(p->bed, p->handles == 0);
-    redis_peer_forget(p);
+    redis_peer_forget(p, "");
     if (p->is_unix) {
         unlink(p->path);
     }

@@ -65,8 +65,9 @@ void redis_peer_listen(struct redis_peer *p); /* again, on the same port or path
 void redis_peer_deafen(struct redis_peer *p); /* stops reading */
 void redis_peer_hear(struct redis_peer *p);   /* and begins again */
 size_t redis_peer_count(const struct redis_peer *p, const char *command);
-void redis_peer_forget(struct redis_peer *p); /* the commands so far */
-void redis_peer_close(struct redis_peer *p);  /* turns the loop until all is closed */
+/* Drops those that begin so from the list; "": all. */
+void redis_peer_forget(struct redis_peer *p, const char *command);
+void redis_peer_close(struct redis_peer *p); /* turns the loop until all is closed */
 
 #define ANSWER(c, r)                 \
     {                                \
@@ -124,5 +125,24 @@ void client_start(struct client *c);
 void client_act(struct client *c, enum client_act act);
 bool client_send(struct client *c, const char *command); /* words; false: refused */
 void client_close(struct client *c); /* turns the loop; commands have had one callback each */
+
+/* --- both of them ------------------------------------------------------------------------- */
+
+struct fixture {
+    struct bed bed;
+    struct redis_peer peer; /* on 127.0.0.1 */
+    struct client client;
+    struct redis_conn_config cfg; /* of the peer; to be changed before fixture_start */
+};
+
+int fixture_setup(void **state);
+int fixture_teardown(void **state); /* closes the client where it is open */
+void fixture_start(struct fixture *x);
+void fixture_start_until_up(struct fixture *x);
+
+/* Turns the loop without giving a timer of some milliseconds the time to fire. */
+void fixture_turn(struct fixture *x, unsigned times);
+
+#define FIXTURE_TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
 #endif

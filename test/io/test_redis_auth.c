@@ -7,7 +7,7 @@
 #include "lib/base/mem.h"
 #include "test/io/redis_peer.h"
 
-struct fixture {
+struct auth_fixture {
     struct bed bed;
     struct redis_peer peer;
     struct client client;
@@ -18,7 +18,7 @@ struct fixture {
     char next[96];
 };
 
-static void write_secret(struct fixture *x, const char *value)
+static void write_secret(struct auth_fixture *x, const char *value)
 {
     FILE *out = fopen(x->next, "we");
 
@@ -30,7 +30,7 @@ static void write_secret(struct fixture *x, const char *value)
 
 static int setup(void **state)
 {
-    struct fixture *x = xcalloc(1, sizeof(*x));
+    struct auth_fixture *x = xcalloc(1, sizeof(*x));
 
     bed_open(&x->bed);
     assert_true(redis_peer_open(&x->peer, &x->bed, "127.0.0.1", 0));
@@ -47,7 +47,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     if (x->client.bed != NULL && !x->client.closed) {
         client_close(&x->client);
@@ -61,14 +61,14 @@ static int teardown(void **state)
     return 0;
 }
 
-static void start(struct fixture *x)
+static void start(struct auth_fixture *x)
 {
     client_open(&x->client, &x->bed, &x->cfg);
     client_start(&x->client);
 }
 
 /* One attempt; what is told first: REDIS_DOWN_NONE for up. */
-static enum redis_down first_result(struct fixture *x)
+static enum redis_down first_result(struct auth_fixture *x)
 {
     start(x);
     BED_RUN_UNTIL(&x->bed, x->client.ups + x->client.downs > 0);
@@ -80,7 +80,7 @@ static enum redis_down first_result(struct fixture *x)
     return why;
 }
 
-/* --- answers to AUTH --------------------------------------------------------------------------- */
+/* --- answers to AUTH -------------------------------------------------------------------------- */
 
 static const struct {
     const char *reply;
@@ -105,7 +105,7 @@ static const struct {
 
 static void test_auth_replies(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     write_secret(x, "hunter2\n");
     for (size_t i = 0; i < ARRAY_LEN(auth_replies); i++) {
@@ -120,7 +120,7 @@ static void test_auth_replies(void **state)
 
 static void test_auth_with_user(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     REDIS_RULES(&x->peer, ANSWER("AUTH agent hunter2", "+OK\r\n"), ANSWER("PING", PONG));
     write_secret(x, "hunter2");
@@ -132,7 +132,7 @@ static void test_auth_with_user(void **state)
 
 static void test_no_auth_without_a_path(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
     struct secret_file none;
 
     REDIS_RULES(&x->peer, ANSWER("PING", PONG));
@@ -143,7 +143,7 @@ static void test_no_auth_without_a_path(void **state)
     secret_file_release(&none);
 }
 
-/* --- answers to PING --------------------------------------------------------------------------- */
+/* --- answers to PING -------------------------------------------------------------------------- */
 
 static const struct {
     const char *reply;
@@ -165,7 +165,7 @@ static const struct {
 
 static void test_ping_replies(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     x->cfg.password = NULL;
     for (size_t i = 0; i < ARRAY_LEN(ping_replies); i++) {
@@ -178,7 +178,7 @@ static void test_ping_replies(void **state)
 /* Redis sends this before it reads anything, and closes. */
 static void test_refusal_on_accept(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     write_secret(x, "hunter2");
     x->peer.greeting = "-ERR max number of clients reached\r\n";
@@ -192,7 +192,7 @@ static void test_refusal_on_accept(void **state)
 
 static void test_missing_file_then_there(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     REDIS_RULES(&x->peer, ANSWER("AUTH hunter2", "+OK\r\n"), ANSWER("PING", PONG));
     redis_peer_stop_listening(&x->peer);
@@ -210,7 +210,7 @@ static void test_missing_file_then_there(void **state)
 
 static void test_change_before_reconnect(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     REDIS_RULES(&x->peer, ANSWER("AUTH", "+OK\r\n"), ANSWER("PING", PONG));
     write_secret(x, "old");
@@ -225,7 +225,7 @@ static void test_change_before_reconnect(void **state)
 
 static void test_change_while_connected(void **state)
 {
-    struct fixture *x = *state;
+    struct auth_fixture *x = *state;
 
     REDIS_RULES(&x->peer, ANSWER("AUTH wrong", "-WRONGPASS no\r\n"), ANSWER("AUTH", "+OK\r\n"),
                 ANSWER("PING", PONG), ANSWER("ROLE", "+role\r\n"));

@@ -2,50 +2,21 @@
  * command has one callback, nothing fires from inside a call, the loop ends empty. */
 #include "lib/io/redis_conn.h"
 
-#include "lib/base/mem.h"
 #include "test/io/fake_dns.h"
 #include "test/io/redis_peer.h"
 
 #define SUBSCRIBED "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
 #define MESSAGE "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n"
 
-struct fixture {
-    struct bed bed;
-    struct redis_peer peer;
-    struct client client;
-    struct redis_conn_config cfg;
-};
-
 static int setup(void **state)
 {
-    struct fixture *x = xcalloc(1, sizeof(*x));
-
-    fake_dns_reset();
-    fake_dns_set("redis.test", "127.0.0.1");
-    bed_open(&x->bed);
-    assert_true(redis_peer_open(&x->peer, &x->bed, "127.0.0.1", 0));
-    x->cfg = client_config(&x->peer);
-    x->cfg.command_timeout_ms = 100;
-    x->cfg.ping_idle_ms = 100;
-    *state = x;
-    return 0;
-}
-
-static int teardown(void **state)
-{
+    int rc = fixture_setup(state);
     struct fixture *x = *state;
 
-    redis_peer_close(&x->peer);
-    bed_close(&x->bed);
-    free(x);
-    return 0;
-}
-
-static void turn(struct fixture *x, unsigned times)
-{
-    for (unsigned i = 0; i < times; i++) {
-        uv_run(&x->bed.loop, UV_RUN_NOWAIT);
-    }
+    fake_dns_set("redis.test", "127.0.0.1");
+    x->cfg.command_timeout_ms = 100;
+    x->cfg.ping_idle_ms = 100;
+    return rc;
 }
 
 static const char *act_name(enum client_act act)
@@ -55,7 +26,7 @@ static const char *act_name(enum client_act act)
     return names[act];
 }
 
-/* --- after every number of turns ---------------------------------------------------------------- */
+/* --- after every number of turns -------------------------------------------------------------- */
 
 /* Walks through all states by interrupting the same course one turn of the loop later each
  * time: waiting, resolving, connecting, authenticating, up, with commands, lost, up again. */
@@ -70,15 +41,15 @@ static void interrupt_at(struct fixture *x, unsigned turns, enum client_act act,
         if (x->client.accepted < 3) {
             client_send(&x->client, "ROLE");
         }
-        turn(x, 1);
+        fixture_turn(x, 1);
     }
     client_act(&x->client, act);
-    turn(x, turns % 7);
+    fixture_turn(x, turns % 7);
     client_act(&x->client, act == ACT_RESTART ? ACT_STOP : ACT_NONE);
-    turn(x, turns % 5);
+    fixture_turn(x, turns % 5);
     client_close(&x->client);
     assert_int_equal(x->client.replies, x->client.accepted);
-    redis_peer_forget(&x->peer);
+    redis_peer_forget(&x->peer, "");
 }
 
 static void test_acts_in_every_state(void **state)
@@ -122,7 +93,7 @@ static void test_close_while_the_look_up_hangs(void **state)
     BED_RUN_UNTIL(&x->bed, fake_dns_running() == 1);
     client_act(&x->client, ACT_STOP);
     client_act(&x->client, ACT_RESTART);
-    turn(x, 5);
+    fixture_turn(x, 5);
     client_close(&x->client);
     assert_int_equal(fake_dns_running(), 1);
     assert_int_equal(x->client.downs, 0);
@@ -145,12 +116,12 @@ static void test_stop_tells_once(void **state)
         BED_RUN_UNTIL(&x->bed, x->client.down_by[REDIS_DOWN_STOPPED] == i);
         assert_int_equal(x->client.replies, i);
     }
-    turn(x, 20);
+    fixture_turn(x, 20);
     assert_int_equal(x->client.downs, 3);
     client_close(&x->client);
 }
 
-/* --- from inside every callback ------------------------------------------------------------------ */
+/* --- from inside every callback --------------------------------------------------------------- */
 
 struct course {
     const char *name;
@@ -189,7 +160,7 @@ static void run_course(struct fixture *x, const struct course *course, enum clie
         if (i % 10 == 9 && x->peer.wire != NULL) {
             redis_peer_then(&x->peer, REDIS_PEER_RESET);
         }
-        turn(x, 2);
+        fixture_turn(x, 2);
     }
     client_act(&x->client, ACT_CLOSE);
     BED_RUN_UNTIL(&x->bed, x->client.closed);
@@ -206,7 +177,7 @@ static void test_acts_inside_every_callback(void **state)
             if (x->client.ups == 0) {
                 fail_msg("%s, %s: never up", courses[i].name, act_name(act));
             }
-            redis_peer_forget(&x->peer);
+            redis_peer_forget(&x->peer, "");
         }
     }
 }
@@ -231,7 +202,7 @@ static void test_acts_inside_callbacks_of_a_loss(void **state)
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, fixture_teardown)
 
 int main(void)
 {

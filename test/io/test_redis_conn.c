@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,58 +11,6 @@
 #include "lib/base/mem.h"
 #include "test/io/fake_dns.h"
 #include "test/io/redis_peer.h"
-
-struct fixture {
-    struct bed bed;
-    struct redis_peer peer;
-    struct client client;
-    struct redis_conn_config cfg;
-};
-
-static int setup(void **state)
-{
-    struct fixture *x = xcalloc(1, sizeof(*x));
-
-    fake_dns_reset();
-    bed_open(&x->bed);
-    assert_true(redis_peer_open(&x->peer, &x->bed, "127.0.0.1", 0));
-    x->cfg = client_config(&x->peer);
-    *state = x;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *x = *state;
-
-    if (x->client.bed != NULL && !x->client.closed) {
-        client_close(&x->client);
-    }
-    redis_peer_close(&x->peer);
-    bed_close(&x->bed);
-    free(x);
-    return 0;
-}
-
-static void start(struct fixture *x)
-{
-    client_open(&x->client, &x->bed, &x->cfg);
-    client_start(&x->client);
-}
-
-static void start_until_up(struct fixture *x)
-{
-    start(x);
-    BED_RUN_UNTIL(&x->bed, x->client.ups == 1);
-}
-
-/* Turns the loop without giving a timer of some milliseconds the time to fire. */
-static void turn_at_once(struct fixture *x)
-{
-    for (int i = 0; i < 20; i++) {
-        uv_run(&x->bed.loop, UV_RUN_NOWAIT);
-    }
-}
 
 /* --- up, commands, down --------------------------------------------------------------------- */
 
@@ -72,7 +21,7 @@ static void test_commands(void **state)
     REDIS_RULES(&x->peer, ANSWER("PING", PONG),
                 ANSWER("ROLE", "*4\r\n$6\r\nmaster\r\n:-7\r\n*2\r\n*0\r\n*1\r\n$0\r\n\r\n$-1\r\n"),
                 ANSWER("SET", "+OK\r\n"), ANSWER("GET", "-ERR no such key\r\n"));
-    start_until_up(x);
+    fixture_start_until_up(x);
     assert_true(redis_conn_is_up(x->client.conn));
     assert_true(client_send(&x->client, "ROLE"));
     BED_RUN_UNTIL(&x->bed, x->client.replies == 1);
@@ -129,11 +78,11 @@ static void test_long_commands(void **state)
     memset(text, 'x', size - 1);
     text[size - 1] = '\0';
     REDIS_RULES(&x->peer, ANSWER("PING", PONG), ANSWER("xxx", "+OK\r\n"));
-    start_until_up(x);
+    fixture_start_until_up(x);
     redis_peer_deafen(&x->peer);
     assert_true(client_send(&x->client, text));
     assert_true(client_send(&x->client, text));
-    turn_at_once(x);
+    fixture_turn(x, 20);
     assert_int_equal(x->client.replies, 0);
     redis_peer_hear(&x->peer);
     BED_RUN_UNTIL(&x->bed, x->client.replies == 2);
@@ -156,7 +105,7 @@ static void test_loss_is_told_and_repaired_at_once(void **state)
     struct fixture *x = *state;
 
     REDIS_RULES(&x->peer, ANSWER("PING", PONG));
-    start_until_up(x);
+    fixture_start_until_up(x);
     for (unsigned i = 0; i < ARRAY_LEN(losses); i++) {
         bed_run_for_ms(&x->bed, 110); /* long enough up not to be flapping */
         unsigned errors = x->client.errors;
@@ -169,7 +118,7 @@ static void test_loss_is_told_and_repaired_at_once(void **state)
         assert_int_equal(x->client.why, REDIS_DOWN_EOF);
         assert_int_equal(x->client.err.code, ERR_UNAVAILABLE);
         assert_int_equal(x->client.errors, errors + (losses[i].pending ? 2 : 0));
-        turn_at_once(x);
+        fixture_turn(x, 20);
         assert_int_equal(x->peer.accepted, i + 2);
         BED_RUN_UNTIL(&x->bed, x->client.ups == i + 2);
     }
@@ -182,7 +131,7 @@ static void test_reply_before_reset(void **state)
 
     REDIS_RULES(&x->peer, ANSWER("PING", PONG),
                 ANSWER_THEN("ROLE", "+last words\r\n", REDIS_PEER_CLOSE));
-    start_until_up(x);
+    fixture_start_until_up(x);
     assert_true(client_send(&x->client, "ROLE"));
     BED_RUN_UNTIL(&x->bed, x->client.downs == 1);
     assert_int_equal(x->client.errors, 0);
@@ -194,7 +143,7 @@ static void test_flapping_peer_is_not_hammered(void **state)
     struct fixture *x = *state;
 
     REDIS_RULES(&x->peer, ANSWER_THEN("PING", PONG, REDIS_PEER_CLOSE));
-    start(x);
+    fixture_start(x);
     BED_RUN_UNTIL(&x->bed, x->client.ups == 4); /* up and lost four times: at once each */
     bed_run_for_ms(&x->bed, 100);
     assert_in_range(x->peer.accepted, 4, 14);
@@ -205,7 +154,7 @@ static void test_peer_that_only_accepts_is_not_hammered(void **state)
     struct fixture *x = *state;
 
     x->peer.on_accept = REDIS_PEER_RESET;
-    start(x);
+    fixture_start(x);
     bed_run_for_ms(&x->bed, 100);
     assert_in_range(x->client.downs, 1, 10);
     assert_int_equal(x->client.down_by[REDIS_DOWN_EOF], x->client.downs);
@@ -221,7 +170,7 @@ static void test_refused_then_back(void **state)
 
     REDIS_RULES(&x->peer, ANSWER("PING", PONG));
     redis_peer_stop_listening(&x->peer);
-    start(x);
+    fixture_start(x);
     BED_RUN_UNTIL(&x->bed, x->client.downs == 4);
     assert_int_equal(x->client.down_by[REDIS_DOWN_REFUSED], 4);
     assert_int_equal(x->client.err.code, ERR_UNAVAILABLE);
@@ -237,13 +186,38 @@ static void test_kick_ends_the_wait(void **state)
 
     REDIS_RULES(&x->peer, ANSWER("PING", PONG));
     redis_peer_stop_listening(&x->peer);
-    start(x);
+    fixture_start(x);
     BED_RUN_UNTIL(&x->bed, x->client.downs == 3);
     redis_peer_listen(&x->peer);
     client_act(&x->client, ACT_KICK);
-    turn_at_once(x);
+    fixture_turn(x, 20);
     assert_int_equal(x->peer.accepted, 1);
     assert_int_equal(x->client.ups, 1);
+}
+
+static void reset_every_other_ping(struct redis_peer *p, const char *command)
+{
+    (void)command;
+    if (redis_peer_count(p, "PING") % 2 == 0) {
+        redis_peer_then(p, REDIS_PEER_RESET);
+    }
+}
+
+/* Also one that comes while the socket is still being closed. */
+static void test_kick_from_a_failed_command(void **state)
+{
+    struct fixture *x = *state;
+
+    REDIS_RULES(&x->peer, ANSWER("PING", PONG));
+    x->peer.on_command = reset_every_other_ping;
+    client_open(&x->client, &x->bed, &x->cfg);
+    x->client.in_up = ACT_COMMAND;
+    x->client.in_reply = ACT_KICK;
+    client_start(&x->client);
+    for (unsigned i = 0; i < 12; i++) { /* it would wait from the fourth on */
+        fixture_turn(x, 40);
+        assert_true(x->client.ups > i);
+    }
 }
 
 /* A listener whose queue is full drops what comes in: the connect hangs. */
@@ -285,7 +259,7 @@ static void test_connect_timeout(void **state)
     stuck_open(&stuck);
     x->cfg.port = stuck.port;
     x->cfg.connect_timeout_ms = 50;
-    start(x);
+    fixture_start(x);
     BED_RUN_UNTIL(&x->bed, x->client.downs == 2);
     assert_int_equal(x->client.down_by[REDIS_DOWN_UNREACHABLE], 2);
     stuck_close(&stuck);
@@ -299,7 +273,7 @@ static void test_name_that_does_not_exist(void **state)
 
     REDIS_RULES(&x->peer, ANSWER("PING", PONG));
     x->cfg.host = "redis.test";
-    start(x);
+    fixture_start(x);
     BED_RUN_UNTIL(&x->bed, x->client.downs == 2);
     assert_int_equal(x->client.down_by[REDIS_DOWN_RESOLVE], 2);
     fake_dns_set("redis.test", "127.0.0.1");
@@ -315,7 +289,7 @@ static void test_name_hangs(void **state)
     x->cfg.connect_timeout_ms = 30;
     fake_dns_set("redis.test", "127.0.0.1");
     fake_dns_hang(true);
-    start(x);
+    fixture_start(x);
     BED_RUN_UNTIL(&x->bed, x->client.downs == 2);
     assert_int_equal(x->client.down_by[REDIS_DOWN_RESOLVE], 2);
     client_act(&x->client, ACT_RESTART);
@@ -333,7 +307,7 @@ static void test_second_address(void **state)
     REDIS_RULES(&x->peer, ANSWER("PING", PONG));
     x->cfg.host = "redis.test";
     fake_dns_set("redis.test", "127.0.0.2,127.0.0.3,127.0.0.1"); /* two refuse */
-    start_until_up(x);
+    fixture_start_until_up(x);
     assert_int_equal(x->client.downs, 0);
     redis_peer_stop_listening(&x->peer);
     bed_run_for_ms(&x->bed, 110);
@@ -343,11 +317,32 @@ static void test_second_address(void **state)
     assert_int_equal(x->client.down_by[REDIS_DOWN_REFUSED], 1); /* told once for all three */
 }
 
+/* An address that has answered is the right one: what follows is no reason to try the next. */
+static void test_loss_is_told_with_addresses_left(void **state)
+{
+    struct fixture *x = *state;
+    struct redis_peer other;
+
+    assert_true(redis_peer_open(&other, &x->bed, "127.0.0.2", x->peer.port));
+    REDIS_RULES(&x->peer, ANSWER("PING", PONG));
+    REDIS_RULES(&other, ANSWER("PING", PONG));
+    x->cfg.host = "redis.test";
+    fake_dns_set("redis.test", "127.0.0.1,127.0.0.2");
+    fixture_start_until_up(x);
+    redis_peer_then(&x->peer, REDIS_PEER_CLOSE);
+    BED_RUN_UNTIL(&x->bed, x->client.ups == 2);
+    assert_int_equal(x->client.downs, 1);
+    assert_int_equal(x->client.why, REDIS_DOWN_EOF);
+    assert_int_equal(other.accepted, 0);
+    client_close(&x->client);
+    redis_peer_close(&other);
+}
+
 static void run_against(struct fixture *x, struct redis_peer *p)
 {
     REDIS_RULES(p, ANSWER("PING", PONG), ANSWER("ROLE", "+here\r\n"));
     x->cfg = client_config(p);
-    start_until_up(x);
+    fixture_start_until_up(x);
     assert_true(client_send(&x->client, "ROLE"));
     BED_RUN_UNTIL(&x->bed, x->client.replies == 1);
     assert_string_equal(x->client.reply, "here");
@@ -392,6 +387,40 @@ static void test_unix_socket(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+static volatile sig_atomic_t sigpipes;
+
+static void on_sigpipe(int sig)
+{
+    (void)sig;
+    sigpipes++;
+}
+
+/* A write that meets a closed socket is an error, later, and never a signal. */
+static void test_write_to_a_closed_socket(void **state)
+{
+    struct fixture *x = *state;
+    struct redis_peer local;
+    char path[] = "/tmp/redis-conn.XXXXXX";
+
+    assert_int_equal(close(mkstemp(path)), 0);
+    assert_true(redis_peer_open(&local, &x->bed, path, 0));
+    REDIS_RULES(&local, ANSWER("PING", PONG));
+    x->cfg = client_config(&local);
+    fixture_start_until_up(x);
+    signal(SIGPIPE, on_sigpipe);
+    redis_peer_then(&local, REDIS_PEER_CLOSE);
+    assert_true(client_send(&x->client, "ROLE"));
+    assert_true(client_send(&x->client, "ROLE"));
+    assert_int_equal(x->client.replies, 0);
+    signal(SIGPIPE, SIG_IGN);
+    BED_RUN_UNTIL(&x->bed, x->client.downs == 1);
+    assert_int_equal(x->client.why, REDIS_DOWN_EOF);
+    assert_int_equal(x->client.errors, 2);
+    assert_int_equal(sigpipes, 0);
+    client_close(&x->client);
+    redis_peer_close(&local);
+}
+
 static void test_unix_path_too_long(void **state)
 {
     struct fixture *x = *state;
@@ -402,131 +431,33 @@ static void test_unix_path_too_long(void **state)
     path[sizeof(path) - 1] = '\0';
     x->cfg.host = NULL;
     x->cfg.unix_path = path;
-    start(x);
+    fixture_start(x);
     BED_RUN_UNTIL(&x->bed, x->client.downs == 1);
     assert_int_equal(x->client.why, REDIS_DOWN_UNREACHABLE);
 }
 
-/* --- deadlines ----------------------------------------------------------------------------------- */
-
-static void test_silent_command(void **state)
-{
-    struct fixture *x = *state;
-
-    REDIS_RULES(&x->peer, ANSWER("PING", PONG), ANSWER("SET", "+OK\r\n"));
-    x->cfg.command_timeout_ms = 60;
-    start_until_up(x);
-    assert_true(client_send(&x->client, "SET a b"));
-    assert_true(client_send(&x->client, "ROLE"));
-    assert_true(client_send(&x->client, "SET a b")); /* answered, but RESP has no ids */
-    BED_RUN_UNTIL(&x->bed, x->client.downs == 1);
-    assert_int_equal(x->client.why, REDIS_DOWN_TIMEOUT);
-    assert_int_equal(x->client.replies, 3);
-    BED_RUN_UNTIL(&x->bed, x->client.ups == 2);
-}
-
-static void test_silence_after_accept(void **state)
-{
-    struct fixture *x = *state;
-
-    x->cfg.command_timeout_ms = 30;
-    start(x);
-    BED_RUN_UNTIL(&x->bed, x->client.downs == 2);
-    assert_int_equal(x->client.down_by[REDIS_DOWN_TIMEOUT], 2);
-    assert_int_equal(x->client.ups, 0);
-}
-
-static void test_ping_keeps_and_finds(void **state)
-{
-    struct fixture *x = *state;
-    uint64_t lost_us;
-
-    REDIS_RULES(&x->peer, ANSWER_TIMES("PING", PONG, 5));
-    x->cfg.command_timeout_ms = 60;
-    x->cfg.ping_idle_ms = 40;
-    start_until_up(x);
-    BED_RUN_UNTIL(&x->bed, redis_peer_count(&x->peer, "PING") == 5);
-    assert_int_equal(x->client.downs, 0);
-    lost_us = loop_now_us();
-    BED_RUN_UNTIL(&x->bed, x->client.downs == 1);
-    assert_int_equal(x->client.why, REDIS_DOWN_TIMEOUT);
-    assert_in_range(loop_now_us() - lost_us, 80 * 1000, 1000 * 1000);
-}
-
-/* Bytes that never make a reply are no sign of life. */
-static void test_drip_without_end(void **state)
-{
-    struct fixture *x = *state;
-    char drip[4096];
-
-    memset(drip, 'x', sizeof(drip) - 1);
-    drip[0] = '+';
-    drip[sizeof(drip) - 1] = '\0';
-    REDIS_RULES(&x->peer, ANSWER_TIMES("PING", PONG, 1));
-    x->cfg.command_timeout_ms = 60;
-    x->cfg.ping_idle_ms = 40;
-    start_until_up(x);
-    const struct redis_rule rule = ANSWER_THEN("PING", drip, REDIS_PEER_DRIP);
-    redis_peer_rules(&x->peer, &rule, 1);
-    BED_RUN_UNTIL(&x->bed, x->client.downs == 1);
-    assert_int_equal(x->client.why, REDIS_DOWN_TIMEOUT);
-}
-
-static void stall(struct redis_peer *p, const char *command)
-{
-    struct fixture *x = p->arg;
-
-    if (sv_eq_str(sv_from(command), "ROLE")) {
-        redis_peer_send_str(p, "+in time\r\n");
-        uint64_t end_us = loop_now_us() + (x->cfg.command_timeout_ms + 20) * 1000;
-        while (loop_now_us() < end_us) { /* the loop stands still, the answer lies there */
-        }
-    }
-}
-
-static void test_stall_of_this_process(void **state)
-{
-    struct fixture *x = *state;
-
-    REDIS_RULES(&x->peer, ANSWER("PING", PONG));
-    x->peer.on_command = stall;
-    x->peer.arg = x;
-    x->cfg.command_timeout_ms = 40;
-    start_until_up(x);
-    for (unsigned i = 1; i <= 3; i++) {
-        assert_true(client_send(&x->client, "ROLE"));
-        BED_RUN_UNTIL(&x->bed, x->client.replies == i);
-        assert_string_equal(x->client.reply, "in time");
-    }
-    assert_int_equal(x->client.downs, 0);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_commands),
-        TEST(test_refused_commands),
-        TEST(test_long_commands),
-        TEST(test_loss_is_told_and_repaired_at_once),
-        TEST(test_reply_before_reset),
-        TEST(test_flapping_peer_is_not_hammered),
-        TEST(test_peer_that_only_accepts_is_not_hammered),
-        TEST(test_refused_then_back),
-        TEST(test_kick_ends_the_wait),
-        TEST(test_connect_timeout),
-        TEST(test_name_that_does_not_exist),
-        TEST(test_name_hangs),
-        TEST(test_second_address),
-        TEST(test_ipv6),
-        TEST(test_unix_socket),
-        TEST(test_unix_path_too_long),
-        TEST(test_silent_command),
-        TEST(test_silence_after_accept),
-        TEST(test_ping_keeps_and_finds),
-        TEST(test_drip_without_end),
-        TEST(test_stall_of_this_process),
+        FIXTURE_TEST(test_commands),
+        FIXTURE_TEST(test_refused_commands),
+        FIXTURE_TEST(test_long_commands),
+        FIXTURE_TEST(test_loss_is_told_and_repaired_at_once),
+        FIXTURE_TEST(test_reply_before_reset),
+        FIXTURE_TEST(test_flapping_peer_is_not_hammered),
+        FIXTURE_TEST(test_peer_that_only_accepts_is_not_hammered),
+        FIXTURE_TEST(test_refused_then_back),
+        FIXTURE_TEST(test_kick_ends_the_wait),
+        FIXTURE_TEST(test_kick_from_a_failed_command),
+        FIXTURE_TEST(test_connect_timeout),
+        FIXTURE_TEST(test_name_that_does_not_exist),
+        FIXTURE_TEST(test_name_hangs),
+        FIXTURE_TEST(test_second_address),
+        FIXTURE_TEST(test_loss_is_told_with_addresses_left),
+        FIXTURE_TEST(test_ipv6),
+        FIXTURE_TEST(test_unix_socket),
+        FIXTURE_TEST(test_write_to_a_closed_socket),
+        FIXTURE_TEST(test_unix_path_too_long),
     };
 
     return cmocka_run_group_tests_name("redis_conn", tests, NULL, NULL);

@@ -1,7 +1,6 @@
 /* A connection with subscriptions. */
 #include "lib/io/redis_conn.h"
 
-#include "lib/base/mem.h"
 #include "test/io/redis_peer.h"
 
 #define CONFIRM(kind_len, kind, name, n) \
@@ -13,35 +12,6 @@
     "*3\r\n$7\r\nmessage\r\n$1\r\n" channel "\r\n$2\r\n" payload "\r\n"
 #define PMESSAGE(channel, payload) \
     "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\n" channel "\r\n$2\r\n" payload "\r\n"
-
-struct fixture {
-    struct bed bed;
-    struct redis_peer peer;
-    struct client client;
-    struct redis_conn_config cfg;
-};
-
-static int setup(void **state)
-{
-    struct fixture *x = xcalloc(1, sizeof(*x));
-
-    bed_open(&x->bed);
-    assert_true(redis_peer_open(&x->peer, &x->bed, "127.0.0.1", 0));
-    x->cfg = client_config(&x->peer);
-    *state = x;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *x = *state;
-
-    client_close(&x->client);
-    redis_peer_close(&x->peer);
-    bed_close(&x->bed);
-    free(x);
-    return 0;
-}
 
 static void start(struct fixture *x, bool patterns)
 {
@@ -182,18 +152,16 @@ static void test_half_open(void **state)
     assert_in_range(loop_now_us() - silent_us, 190 * 1000, 1500 * 1000);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_up_when_all_is_confirmed),
-        TEST(test_dripped),
-        TEST(test_subscribed_again_after_reconnect),
-        TEST(test_ping_on_a_subscribed_connection),
-        TEST(test_silence_to_subscribe),
-        TEST(test_refusals),
-        TEST(test_half_open),
+        FIXTURE_TEST(test_up_when_all_is_confirmed),
+        FIXTURE_TEST(test_dripped),
+        FIXTURE_TEST(test_subscribed_again_after_reconnect),
+        FIXTURE_TEST(test_ping_on_a_subscribed_connection),
+        FIXTURE_TEST(test_silence_to_subscribe),
+        FIXTURE_TEST(test_refusals),
+        FIXTURE_TEST(test_half_open),
     };
 
     return cmocka_run_group_tests_name("redis_pubsub", tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include "lib/base/mem.h"
 #include "test/io/redis_peer.h"
 
-struct fixture {
+struct server_fixture {
     struct bed bed;
     pid_t pid; /* 0: not running */
     char dir[64];
@@ -37,7 +37,7 @@ static bool has_program(const char *name)
     return false;
 }
 
-static void write_secret(struct fixture *x, const char *value)
+static void write_secret(struct server_fixture *x, const char *value)
 {
     FILE *out = fopen(x->path, "we");
 
@@ -46,7 +46,7 @@ static void write_secret(struct fixture *x, const char *value)
     assert_int_equal(fclose(out), 0);
 }
 
-static void start_server(struct fixture *x)
+static void start_server(struct server_fixture *x)
 {
     pid_t parent = getpid();
 
@@ -63,7 +63,7 @@ static void start_server(struct fixture *x)
     }
 }
 
-static void signal_server(struct fixture *x, int sig)
+static void signal_server(struct server_fixture *x, int sig)
 {
     assert_int_equal(kill(x->pid, sig), 0);
     if (sig == SIGKILL) {
@@ -75,7 +75,7 @@ static void signal_server(struct fixture *x, int sig)
 
 static int setup(void **state)
 {
-    struct fixture *x = xcalloc(1, sizeof(*x));
+    struct server_fixture *x = xcalloc(1, sizeof(*x));
 
     *state = x;
     snprintf(x->dir, sizeof(x->dir), "/tmp/redis-server.XXXXXX");
@@ -105,7 +105,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
     char log[96];
 
     client_close(&x->a);
@@ -125,7 +125,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char *ask(struct fixture *x, const char *command)
+static const char *ask(struct server_fixture *x, const char *command)
 {
     unsigned replies = x->a.replies;
 
@@ -135,14 +135,14 @@ static const char *ask(struct fixture *x, const char *command)
     return x->a.reply;
 }
 
-static void open_b(struct fixture *x)
+static void open_b(struct server_fixture *x)
 {
     client_open(&x->b, &x->bed, &x->cfg);
 }
 
 static void test_commands(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     assert_string_equal(ask(x, "ROLE"), "['master' 0 []]");
     assert_string_equal(ask(x, "SET a b"), "OK");
@@ -156,7 +156,7 @@ static void test_commands(void **state)
 
 static void test_subscriptions(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
     static const char *const names[] = {"news", "weather"};
     static const char *const patterns[] = {"__key*"};
 
@@ -182,7 +182,7 @@ static void test_subscriptions(void **state)
 
 static void test_killed_and_back(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     signal_server(x, SIGKILL);
     BED_RUN_UNTIL(&x->bed, x->a.downs >= 3);
@@ -195,7 +195,7 @@ static void test_killed_and_back(void **state)
 
 static void test_frozen_and_back(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     x->cfg.ping_idle_ms = 100;
     x->cfg.command_timeout_ms = 100;
@@ -211,7 +211,7 @@ static void test_frozen_and_back(void **state)
 
 static void test_password_changes(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     assert_string_equal(ask(x, "CONFIG SET requirepass other"), "OK");
     open_b(x);
@@ -227,7 +227,7 @@ static void test_password_changes(void **state)
 
 static void test_user_without_ping(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     assert_string_equal(ask(x, "ACL SETUSER agent on >hunter2 +role -ping"), "OK");
     x->cfg.user = "agent";
@@ -242,7 +242,7 @@ static void test_user_without_ping(void **state)
 
 static void test_server_without_a_password(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     assert_string_equal(ask(x, "CONFIG SET requirepass ''"), "OK");
     assert_string_equal(ask(x, "ACL SETUSER default nopass"), "OK");
@@ -253,7 +253,7 @@ static void test_server_without_a_password(void **state)
 
 static void test_too_many_clients(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     assert_string_equal(ask(x, "CONFIG SET maxclients 1"), "OK");
     open_b(x);
@@ -267,7 +267,7 @@ static void test_too_many_clients(void **state)
 /* A script that does not end: BUSY counts as answering. */
 static void test_busy(void **state)
 {
-    struct fixture *x = *state;
+    struct server_fixture *x = *state;
 
     x->cfg.command_timeout_ms = 5000;
     open_b(x);
