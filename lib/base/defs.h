@@ -16,8 +16,7 @@
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define NORETURN __attribute__((noreturn))
 
-#define container_of(ptr, type, member) \
-    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Expands one X-macro row `X(NAME, text)` list into enum members and a name table. */
 #define RPA_ENUM_MEMBER(name, text) name,

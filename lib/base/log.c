@@ -164,7 +164,8 @@ void log_write(enum log_level level, const char *mod, const char *msg,
     if (line.overflow) {
         /* A line that does not fit would be cut into something that is not JSON. */
         buf_reset(&line);
-        buf_addf(&line, "{\"ts\":\"%s\",\"level\":\"%s\",\"mod\":\"%s\",\"msg\":\"%s\",\"cut\":true}\n",
+        buf_addf(&line,
+                 "{\"ts\":\"%s\",\"level\":\"%s\",\"mod\":\"%s\",\"msg\":\"%s\",\"cut\":true}\n",
                  ts, log_level_name(level), mod, msg);
     }
     if (state.sink != NULL) {

@@ -19,15 +19,22 @@
 #define LOG_BURST 5
 #define LOG_WINDOW_MS 10000
 
-#define LOG_LEVELS(X)                                                       \
-    X(LOG_ERROR, "error") /* someone must act */                            \
-    X(LOG_WARN, "warn")   /* degraded, and what is done instead */          \
-    X(LOG_INFO, "info")   /* a state has changed */                         \
+#define LOG_LEVELS(X)                                              \
+    X(LOG_ERROR, "error") /* someone must act */                   \
+    X(LOG_WARN, "warn")   /* degraded, and what is done instead */ \
+    X(LOG_INFO, "info")   /* a state has changed */                \
     X(LOG_DEBUG, "debug") /* every event */
 
 enum log_level { LOG_LEVELS(RPA_ENUM_MEMBER) LOG_LEVEL_COUNT };
 
-enum log_field_type { LOG_FIELD_STR, LOG_FIELD_SV, LOG_FIELD_U64, LOG_FIELD_I64, LOG_FIELD_F64, LOG_FIELD_BOOL };
+enum log_field_type {
+    LOG_FIELD_STR,
+    LOG_FIELD_SV,
+    LOG_FIELD_U64,
+    LOG_FIELD_I64,
+    LOG_FIELD_F64,
+    LOG_FIELD_BOOL
+};
 
 struct log_field {
     const char *key;
@@ -66,12 +73,12 @@ void log_set_sink(log_sink_fn *sink, void *arg);
 void log_write(enum log_level level, const char *mod, const char *msg,
                const struct log_field *fields, size_t count);
 
-#define LOG_AT(level, mod, msg, ...)                                                 \
-    do {                                                                             \
-        if (log_enabled(level)) {                                                    \
+#define LOG_AT(level, mod, msg, ...)                                                   \
+    do {                                                                               \
+        if (log_enabled(level)) {                                                      \
             const struct log_field log_fields_[] = {F_STR(NULL, NULL), ##__VA_ARGS__}; \
-            log_write(level, mod, msg, log_fields_ + 1, ARRAY_LEN(log_fields_) - 1); \
-        }                                                                            \
+            log_write(level, mod, msg, log_fields_ + 1, ARRAY_LEN(log_fields_) - 1);   \
+        }                                                                              \
     } while (0)
 #define log_error(mod, msg, ...) LOG_AT(LOG_ERROR, mod, msg, ##__VA_ARGS__)
 #define log_warn(mod, msg, ...) LOG_AT(LOG_WARN, mod, msg, ##__VA_ARGS__)
