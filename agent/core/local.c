@@ -103,6 +103,9 @@ bool local_is_proven(const struct local *l, uint64_t now_us)
 
 static enum role_local evaluate_slave(const struct local *l, uint64_t now_us)
 {
+    if (l->run_id[0] == '\0') {
+        return ROLE_LOCAL_UNKNOWN; /* it may be a new process, of which nothing is known */
+    }
     if (!l->first_sync_done) {
         /* Until an INFO has come that is as young as this ROLE, "not done" is no fact. */
         return l->info_us < l->role_us ? ROLE_LOCAL_UNKNOWN : ROLE_LOCAL_SYNCING;

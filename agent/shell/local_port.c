@@ -5,7 +5,7 @@
 
 #define MOD "redis"
 #define CONNECT_TIMEOUT_MS 1000
-#define COMMAND_TIMEOUT_MS 2000
+#define COMMAND_TIMEOUT_MS 1500
 #define PING_IDLE_MS 1000
 #define HELLO_CHANNEL "__sentinel__:hello"
 

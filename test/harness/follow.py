@@ -83,9 +83,15 @@ class SentinelListener(threading.Thread):
     CHANNELS = ("+sdown", "+odown", "+elected-leader", "+selected-slave", "+switch-master")
 
     def __init__(
-        self, top: Topology, member: Member, on_event: Callable[[str, str, float], None]
+        self,
+        top: Topology,
+        member: Member,
+        on_event: Callable[[str, str, float], None],
+        channels: tuple[str, ...] = CHANNELS,
     ) -> None:
         super().__init__(daemon=True)
+        self.channels = channels
+        self._subscribed = threading.Event()
         self.top = top
         self.member = member
         self.on_event = on_event
@@ -97,11 +103,16 @@ class SentinelListener(threading.Thread):
             try:
                 with self.top.sentinel(self.member) as s:
                     self._connection = s
+                    s.subscribe(*self.channels)
                     s.set_timeout(None)
-                    for channel, payload in s.messages(*self.CHANNELS):
+                    self._subscribed.set()
+                    for channel, payload in s.messages():
                         self.on_event(channel, payload, time.monotonic())
             except OSError:
                 time.sleep(RETRY_S)
+
+    def wait_subscribed(self) -> None:
+        assert self._subscribed.wait(5), f"no subscription to the Sentinel of {self.member.pod}"
 
     def stop(self) -> None:
         self._stopping = True

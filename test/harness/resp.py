@@ -81,13 +81,18 @@ class Resp:
             return None if int(text) < 0 else [self.read() for _ in range(int(text))]
         raise ConnectionResetError(f"not RESP: {line!r}")
 
-    def messages(self, *channels: str) -> Iterator[tuple[str, str]]:
-        """(channel, payload) of what is published, for as long as the connection lives."""
+    def subscribe(self, *channels: str) -> None:
+        """Returns when all of them are confirmed."""
         self.send("SUBSCRIBE", *channels)
-        while True:
+        for _ in channels:
             reply = self.read()
             if isinstance(reply, ReplyError):
                 raise reply
+
+    def messages(self) -> Iterator[tuple[str, str]]:
+        """(channel, payload) of what is published, for as long as the connection lives."""
+        while True:
+            reply = self.read()
             if reply[0] == "message":
                 yield reply[1], reply[2]
 

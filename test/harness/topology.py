@@ -117,12 +117,14 @@ class Topology:
         count = max(self.options.pods, self.options.sentinels)
         block = f"127.{random.randint(10, 250)}.{random.randint(1, 250)}"  # noqa: S311
         members = []
+        base = random.randint(100, 900) * 10  # noqa: S311
         for i in range(count):
-            member = Member(i, f"{block}.{i + 1}", folder=self.folder / f"redis-{i}")
-            if self.options.ipv6:
-                shift = random.randint(1000, 2000) * 10 + i  # noqa: S311 - one address for all
-                member = Member(i, "::1", 10000 + shift, 20000 + shift, 30000 + shift)
-                member.folder = self.folder / f"redis-{i}"
+            member = Member(i, f"{block}.{i + 1}")
+            if self.options.ipv6 or self.options.host_names:
+                # One address for all, told apart by their ports.
+                host = "::1" if self.options.ipv6 else "127.0.0.1"
+                member = Member(i, host, 10000 + base + i, 20000 + base + i, 30000 + base + i)
+            member.folder = self.folder / member.pod
             member.folder.mkdir()
             members.append(member)
         return members
@@ -172,6 +174,11 @@ class Topology:
         if not self.keep_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def restart_agent(self, member: Member) -> None:
+        assert member.agent is not None
+        member.agent.stop()
+        self.start_agent(member)
+
     @property
     def pods(self) -> list[Member]:
         return self.members[: self.options.pods]
@@ -182,7 +189,7 @@ class Topology:
 
     def name_of(self, member: Member) -> str:
         """How Redis and Sentinel spell this member."""
-        return f"localhost{member.index}.test" if self.options.host_names else member.host
+        return "localhost" if self.options.host_names else member.host
 
     def start_redis(self, member: Member, master: Member | None, *extra: str) -> None:
         o = self.options
@@ -226,11 +233,11 @@ class Topology:
             f"sentinel failover-timeout {MASTER} {o.failover_timeout_ms}",
         ]
         if o.password:
-            lines.append(f"sentinel auth-pass {MASTER} {o.password}")
+            lines.append(f'sentinel auth-pass {MASTER} "{o.password}"')
         if o.sentinel_password:
             lines += [
-                f"requirepass {o.sentinel_password}",
-                f"sentinel sentinel-pass {o.sentinel_password}",
+                f'requirepass "{o.sentinel_password}"',
+                f'sentinel sentinel-pass "{o.sentinel_password}"',
             ]
         return "\n".join([*lines, *o.sentinel_lines]) + "\n"
 

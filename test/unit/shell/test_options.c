@@ -1,6 +1,8 @@
 /* The option table: precedence, every kind of wrong value, suggestions, what is printed. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
