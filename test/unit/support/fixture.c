@@ -45,6 +45,17 @@ char *data_read(const char *path, size_t *ret_len)
     return data;
 }
 
+struct sv json_first_text(const char *json, const char *name)
+{
+    char start[64];
+
+    (void)snprintf(start, sizeof(start), "\"%s\":\"", name);
+    const char *at = strstr(json, start);
+    assert_non_null(at);
+    struct sv rest = sv_from(at + strlen(start));
+    return sv_split(&rest, '"');
+}
+
 void assert_aborts(void (*fn)(void *arg), void *arg)
 {
     int status = 0;

@@ -15,6 +15,10 @@ char *bytes_dup(struct sv v);
  * frees it. */
 char *data_read(const char *path, size_t *ret_len);
 
+/* The text behind the first "name":" of a JSON text, up to the next quote; fails the test where
+ * there is none. */
+struct sv json_first_text(const char *json, const char *name);
+
 /* Runs fn(arg) in a child and asserts that it ends by abort(): what REQUIRE() does. */
 void assert_aborts(void (*fn)(void *arg), void *arg);
 
