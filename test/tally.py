@@ -27,8 +27,8 @@ class Result(NamedTuple):
 
 def junit_reason(case: ElementTree.Element, status: ElementTree.Element) -> str:
     text = status.get("message") or ""
-    # ctest only knows that a test asked to be skipped; the test's last line says why.
-    if text.startswith("SKIP_RETURN_CODE") or not text:
+    # ctest only knows how a test ended; the test's last line says why.
+    if text.startswith("SKIP_RETURN_CODE") or text in ("", "Failed"):
         lines = (case.findtext("system-out") or "").strip().splitlines()
         text = lines[-1] if lines else text
     return text.splitlines()[0] if text else ""
