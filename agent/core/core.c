@@ -282,7 +282,7 @@ static void on_pod_gone(struct core *c, const struct pod *p)
 {
     if (is_own(c, p)) {
         if (strcmp(p->uid, c->label.uid) == 0) {
-            label_observe_gone(&c->label, c->now_us);
+            label_doubt(&c->label);
         }
         return;
     }
@@ -308,7 +308,7 @@ static void on_pods_synced(struct core *c)
         }
     }
     if (c->listing && !c->own_listed && c->label.observed) {
-        label_observe_gone(&c->label, c->now_us);
+        label_doubt(&c->label);
     }
     c->listing = false;
     c->peers_synced = true;
@@ -458,6 +458,7 @@ static void gather(struct core *c)
     if (eager_epoch != 0 && c->local.master_since_us >= selected_us) {
         in->eager_epoch = eager_epoch;
     }
+    in->epoch_heard = evidence_epoch_heard(&c->evidence);
     in->mirror = evidence_mirror(&c->evidence, &in->newest, c->now_us);
 
     const struct pod *own = &c->label.seen;
@@ -466,6 +467,7 @@ static void gather(struct core *c)
         in->fenced = own->fence;
         in->terminating = own->terminating;
         in->own_label_epoch = own->role_epoch;
+        memcpy(in->own_run_id, own->run_id, sizeof in->own_run_id);
         in->demoted_by_epoch = own->demoted_by_epoch;
         if (!role_state_from(sv_from(own->role), &in->own_label)) {
             in->own_label = ROLE_UNSET;
@@ -479,6 +481,7 @@ static void decide(struct core *c, struct core_actions *out)
 {
     struct role_change change = role_step(&c->role, &c->input);
     if (change.regressed) {
+        evidence_forget_epochs(&c->evidence);
         struct core_action *a = add_action(out, ACT_KUBE_EVENT);
         a->regressed = true;
         a->epoch = c->role.token;

@@ -80,6 +80,7 @@ bool evidence_event(struct evidence *ev, size_t slot, const struct sentinel_even
     case SENTINEL_EVENT_VOTE:
         s->epoch_heard = u64_max(s->epoch_heard, e->epoch);
         s->vote.epoch = e->epoch;
+        s->vote.heard_us = now_us;
         (void)str_copy(s->vote.leader_id, sizeof s->vote.leader_id, sv_from(e->leader_id));
         return true;
     case SENTINEL_EVENT_TRY_FAILOVER:
@@ -295,13 +296,21 @@ static unsigned count_votes(const struct evidence *ev, const char *leader_id, ui
     return votes;
 }
 
-static uint64_t highest_epoch_heard(const struct evidence *ev)
+uint64_t evidence_epoch_heard(const struct evidence *ev)
 {
     uint64_t epoch = ev->hello_epoch;
     for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
         epoch = u64_max(epoch, ev->sentinels[i].epoch_heard);
     }
     return epoch;
+}
+
+void evidence_forget_epochs(struct evidence *ev)
+{
+    ev->hello_epoch = 0;
+    for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
+        ev->sentinels[i].epoch_heard = 0;
+    }
 }
 
 uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest, uint64_t now_us,
@@ -313,8 +322,10 @@ uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest, 
     for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
         const struct sentinel *s = &ev->sentinels[i];
         const struct failover *f = &s->failover;
-        if (!f->open || !counts(ev, i, now_us) || f->epoch <= newest->epoch || s->id[0] == '\0' ||
-            !evidence_is_me(ev, &f->selected) || highest_epoch_heard(ev) > f->epoch) {
+        /* It votes for itself after it has begun: without that its epoch is a guess. */
+        bool voted = s->vote.heard_us >= f->opened_us && s->vote.epoch == f->epoch;
+        if (!f->open || !voted || !counts(ev, i, now_us) || f->epoch <= newest->epoch || s->id[0] == '\0' ||
+            !evidence_is_me(ev, &f->selected) || evidence_epoch_heard(ev) > f->epoch) {
             continue;
         }
         if (is_majority(count_votes(ev, s->id, f->epoch), newest->n)) {

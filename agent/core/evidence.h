@@ -53,6 +53,7 @@ struct view {
 struct vote {
     char leader_id[RUN_ID_LEN + 1];
     uint64_t epoch; /* 0: none heard */
+    uint64_t heard_us;
 };
 
 struct failover {
@@ -118,6 +119,11 @@ enum verdict evidence_verdict(const struct evidence *ev, const struct newest *ne
  * 0 where there is none. *ret_selected_us: when it was selected. */
 uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest, uint64_t now_us,
                         uint64_t *ret_selected_us);
+
+/* The highest epoch that any Sentinel is known to have reached. */
+uint64_t evidence_epoch_heard(const struct evidence *ev);
+/* The Sentinels were rebuilt: what was heard before is of another world. */
+void evidence_forget_epochs(struct evidence *ev);
 
 /* Some Sentinel has selected me just now, however elected: ROLE is worth polling. */
 bool evidence_selects_me(const struct evidence *ev, uint64_t now_us, uint64_t within_us);

@@ -78,10 +78,9 @@ void label_observe(struct label *l, const struct pod *pod, uint64_t now_us)
     note_desync(l, now_us);
 }
 
-void label_observe_gone(struct label *l, uint64_t now_us)
+void label_doubt(struct label *l)
 {
-    l->foreign = true;
-    note_desync(l, now_us);
+    l->read_first = true;
 }
 
 static void refill(struct label *l, uint64_t now_us)
@@ -101,7 +100,8 @@ enum label_request label_next(struct label *l, uint64_t op, uint64_t now_us)
     if (!is_due(l) || now_us < l->not_before_us) {
         return LABEL_NOTHING;
     }
-    if (l->read_first || l->uid[0] == '\0') {
+    l->reading = l->read_first || l->uid[0] == '\0';
+    if (l->reading) {
         l->op = op;
         return LABEL_GET;
     }
@@ -132,7 +132,7 @@ bool label_done(struct label *l, uint64_t op, enum api_outcome outcome, const st
     if (op == 0 || op != l->op) {
         return false;
     }
-    bool was_read = l->read_first || l->uid[0] == '\0';
+    bool was_read = l->reading;
     l->op = 0;
     l->last = outcome;
     l->last_us = now_us;
@@ -140,10 +140,13 @@ bool label_done(struct label *l, uint64_t op, enum api_outcome outcome, const st
     case API_OK:
         REQUIRE(pod != NULL);
         l->last_ok_us = now_us;
-        l->failures = 0;
         l->not_before_us = 0;
         l->read_first = false;
         label_observe(l, pod, now_us);
+        /* A read that succeeds is no sign that the write which was refused will. */
+        if (!was_read || label_is_synced(l)) {
+            l->failures = 0;
+        }
         if (!was_read) {
             l->acknowledged++;
             bool current = l->want.role == l->sent.role && l->want.epoch == l->sent.epoch;
@@ -154,7 +157,8 @@ bool label_done(struct label *l, uint64_t op, enum api_outcome outcome, const st
     case API_INVALID:
     case API_NOT_FOUND:
         if (was_read && outcome == API_NOT_FOUND) {
-            label_observe_gone(l, now_us);
+            l->foreign = true;
+            note_desync(l, now_us);
             return true;
         }
         l->read_first = true;

@@ -60,6 +60,7 @@ struct label {
     uint64_t op; /* of the request in flight; 0 none */
     struct label_value sent;
     bool read_first; /* the next request is a GET */
+    bool reading;    /* the request in flight is one */
     uint64_t not_before_us;
     unsigned failures;
     enum api_outcome last;
@@ -83,8 +84,9 @@ void label_want(struct label *l, const struct label_value *v, uint64_t now_us);
 /* A Pod of my name as the API has it. An older resourceVersion than the last one is
  * ignored (they are comparable numbers since Kubernetes 1.35, and in fact ever since). */
 void label_observe(struct label *l, const struct pod *pod, uint64_t now_us);
-/* The Pod of my name is gone from the API. */
-void label_observe_gone(struct label *l, uint64_t now_us);
+/* The watch no longer shows the Pod: it is gone, or its labels have left the selector. The
+ * Pod is read; only if there is none by its name (or another) it is `foreign`. */
+void label_doubt(struct label *l);
 
 /* What is to be sent now; `op` becomes the request in flight. */
 enum label_request label_next(struct label *l, uint64_t op, uint64_t now_us);

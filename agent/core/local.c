@@ -20,6 +20,7 @@ void local_up(struct local *l, uint64_t now_us)
     l->ever_answered = true;
     l->answered_us = now_us;
     l->run_id[0] = '\0';
+    l->fault = RESP_FAULT_NONE;
 }
 
 void local_lost(struct local *l, enum local_down why, uint64_t now_us)
@@ -104,7 +105,7 @@ bool local_is_proven(const struct local *l, uint64_t now_us)
 static enum role_local evaluate_slave(const struct local *l, uint64_t now_us)
 {
     if (l->run_id[0] == '\0') {
-        return ROLE_LOCAL_UNKNOWN; /* it may be a new process, of which nothing is known */
+        return ROLE_LOCAL_UNKNOWN; /* this connection may be to a new process */
     }
     if (!l->first_sync_done) {
         /* Until an INFO has come that is as young as this ROLE, "not done" is no fact. */

@@ -63,6 +63,13 @@ static bool majority_names_newest(const struct newest *n)
     return n->known && 2 * n->naming > n->n;
 }
 
+/* A majority's newest configuration names this process, and it is not one that was left. */
+static bool is_proven(const struct role *r, const struct role_input *in)
+{
+    return in->verdict == VERDICT_ME && in->local == ROLE_LOCAL_MASTER && in->newest.known &&
+           in->newest.epoch >= r->token;
+}
+
 /* Accepts the newest epoch as token, at once where it is not lower, else after a majority
  * has agreed on it for ROLE_REGRESSION_US. Returns true when a lower one was accepted. */
 static bool follow_token(struct role *r, const struct role_input *in)
@@ -91,12 +98,20 @@ static bool follow_token(struct role *r, const struct role_input *in)
     return true;
 }
 
+/* True: another process than the one that holds the state, seen for the first time. */
+static bool follow_run_id(struct role *r, const struct role_input *in)
+{
+    if (in->run_id[0] == '\0' || strcmp(in->run_id, r->run_id) == 0) {
+        return false;
+    }
+    bool another = r->run_id[0] != '\0';
+    memcpy(r->run_id, in->run_id, sizeof r->run_id);
+    r->old_me_since_us = 0;
+    return another;
+}
+
 static void follow_clocks(struct role *r, const struct role_input *in)
 {
-    if (in->run_id[0] != '\0' && strcmp(in->run_id, r->run_id) != 0) {
-        memcpy(r->run_id, in->run_id, sizeof r->run_id);
-        r->old_me_since_us = 0;
-    }
     if (in->verdict != VERDICT_OLD_ME || in->local != ROLE_LOCAL_MASTER) {
         r->old_me_since_us = 0;
     } else if (r->old_me_since_us == 0) {
@@ -106,12 +121,18 @@ static void follow_clocks(struct role *r, const struct role_input *in)
         r->eager_epoch = in->eager_epoch;
         r->eager_since_us = in->now_us;
     }
-    bool above = in->peer_master && in->peer_master_epoch > u64_max(r->epoch, r->token);
+    bool proven = is_proven(r, in);
+    bool above = proven && in->peer_master && in->peer_master_epoch > in->newest.epoch;
     if (!above) {
         r->superseded_since_us = 0;
     } else if (r->superseded_since_us == 0 || r->superseded_epoch != in->peer_master_epoch) {
         r->superseded_epoch = in->peer_master_epoch;
         r->superseded_since_us = in->now_us;
+    }
+    if (!proven || in->peer_master) {
+        r->unclaimed_since_us = 0;
+    } else if (r->unclaimed_since_us == 0) {
+        r->unclaimed_since_us = in->now_us;
     }
 }
 
@@ -126,7 +147,10 @@ static bool peers_object(const struct role *r, const struct role_input *in, bool
                          struct target *ret)
 {
     uint64_t own = proven ? in->newest.epoch : r->epoch;
-    if (in->own_label == ROLE_DEMOTED && in->demoted_by_epoch != 0 &&
+    /* The failover behind the demotion was given up: its epoch will never name anybody. */
+    bool unclaimed = r->unclaimed_since_us != 0 &&
+                     elapsed(in->now_us, r->unclaimed_since_us, ROLE_REGRESSION_US);
+    if (!unclaimed && in->own_label == ROLE_DEMOTED && in->demoted_by_epoch != 0 &&
         in->demoted_by_epoch >= r->epoch && !(proven && own >= in->demoted_by_epoch)) {
         *ret = want(ROLE_DEMOTED, ROLE_WHY_PEER_DEMOTED, in->demoted_by_epoch);
         return true;
@@ -137,7 +161,7 @@ static bool peers_object(const struct role *r, const struct role_input *in, bool
     if (in->peer_master_epoch > own) {
         /* It may know of a failover that has not reached my Sentinels; if they go on naming
          * me, it is the peer's label that is wrong. */
-        if (proven && r->superseded_since_us != 0 &&
+        if (proven && r->superseded_since_us != 0 && in->peer_master_epoch > in->epoch_heard &&
             elapsed(in->now_us, r->superseded_since_us, ROLE_SUPERSEDED_US)) {
             return false;
         }
@@ -247,10 +271,18 @@ static struct target role_table(const struct role *r, const struct role_input *i
 }
 
 /* Without any proof after a start, the label that is there is better than none. */
-static struct target adopt(const struct role_input *in)
+static struct target adopt(struct role *r, const struct role_input *in)
 {
     if (!in->own_observed) {
         return hold();
+    }
+    bool another = in->own_run_id[0] != '\0' && r->run_id[0] != '\0' &&
+                   strcmp(in->own_run_id, r->run_id) != 0;
+    if (in->own_label == ROLE_MASTER && another) {
+        return want(ROLE_PENDING, ROLE_WHY_RESTARTED, 0);
+    }
+    if (r->run_id[0] == '\0') {
+        memcpy(r->run_id, in->own_run_id, sizeof r->run_id);
     }
     if (in->own_label == ROLE_UNSET) {
         /* No label and `pending` are alike to every Service: a first answer is waited for. */
@@ -280,11 +312,14 @@ struct role_change role_step(struct role *r, const struct role_input *in)
 {
     struct role_change change = {.from = r->state};
     change.regressed = follow_token(r, in);
+    bool renewed = follow_run_id(r, in);
     follow_clocks(r, in);
 
     struct target t = role_table(r, in);
     if (t.hold && r->state == ROLE_UNSET) {
-        t = adopt(in);
+        t = adopt(r, in);
+    } else if (t.hold && renewed && r->state == ROLE_MASTER) {
+        t = want(ROLE_PENDING, ROLE_WHY_RESTARTED, 0);
     }
     t = apply_precedence(r, in, t);
     if (t.hold) {
@@ -326,6 +361,7 @@ uint64_t role_next_deadline(const struct role *r, const struct role_input *in)
     earliest(&next, in->now_us, r->regression_since_us, ROLE_REGRESSION_US);
     earliest(&next, in->now_us, r->old_me_since_us, ROLE_OLD_ME_US);
     earliest(&next, in->now_us, r->superseded_since_us, ROLE_SUPERSEDED_US);
+    earliest(&next, in->now_us, r->unclaimed_since_us, ROLE_REGRESSION_US);
     if (in->eager_epoch != 0) {
         earliest(&next, in->now_us, r->eager_since_us, ROLE_EAGER_US);
     }

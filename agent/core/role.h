@@ -30,8 +30,8 @@
 #define ROLE_DEAD_US 1000000U          /* another role is given up when connects are refused */
 #define ROLE_OLD_ME_US 12000000U       /* a restarted master waits for its new run-id */
 #define ROLE_EAGER_US 5000000U         /* newest must confirm an eager proof within */
-#define ROLE_SUPERSEDED_US 5000000U    /* … and a peer's label that is above my own proof */
 #define ROLE_REGRESSION_US 10000000U   /* a lower epoch is accepted after */
+#define ROLE_SUPERSEDED_US 12000000U   /* a peer's label above my proof: it has had time to step down */
 
 #define ROLE_STATES(X)                                                               \
     X(ROLE_UNSET, "unset")       /* just started, nothing decided; never written */  \
@@ -98,12 +98,14 @@ struct role_input {
     enum verdict verdict;
     uint64_t eager_epoch; /* evidence_eager and ROLE turned master afterwards; else 0 */
     bool mirror;
+    uint64_t epoch_heard; /* highest epoch that the Sentinels are known to have reached */
 
     bool fenced;
     bool terminating;
 
     enum role_state own_label;  /* as stored in the API; ROLE_UNSET: not known, none or foreign */
     uint64_t own_label_epoch;
+    char own_run_id[RUN_ID_LEN + 1]; /* the process that the stored label vouches for; "" none */
     bool own_observed;          /* the own Pod has been read */
     uint64_t demoted_by_epoch;  /* beside a label `demoted` that a peer wrote; 0 none */
 
@@ -130,7 +132,8 @@ struct role {
     uint64_t eager_epoch;
     uint64_t eager_since_us;
     uint64_t superseded_epoch;
-    uint64_t superseded_since_us;
+    uint64_t superseded_since_us; /* proven, and a peer's label is above it */
+    uint64_t unclaimed_since_us;  /* proven, demoted by a peer, and nobody carries `master` */
 };
 
 struct role_change {

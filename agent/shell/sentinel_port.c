@@ -91,7 +91,7 @@ static void take_master(struct sentinel_slot *s, const struct resp *reply)
         return;
     }
     if (s->has_first && s->first.config_epoch != m.config_epoch) {
-        s->failed = true; /* torn: it changed between the first and the last answer */
+        s->failed = s->torn = true;
     }
     s->has_first = true;
     s->first = m;
@@ -116,7 +116,7 @@ static void finish_read(struct sentinel_slot *s)
         ev.u.view = &v;
     }
     send_event(s, &ev);
-    if (ev.u.view == NULL) {
+    if (s->torn) {
         send_event(s, &(struct core_event){.type = CORE_SENTINEL_HINT});
     }
 }
@@ -163,7 +163,7 @@ bool sentinel_port_read(struct sentinel_port *p, size_t slot, uint64_t op)
     }
     s->op = op;
     s->waiting = 1;
-    s->failed = s->has_first = s->has_named = s->no_master = false;
+    s->failed = s->torn = s->has_first = s->has_named = s->no_master = false;
     bool sent = redis_conn_command(s->commands, 3, addr, on_addr, s, &e) == 0;
     s->waiting += sent ? 1 : 0;
     sent = sent && redis_conn_command(s->commands, 3, master, on_master, s, &e) == 0;

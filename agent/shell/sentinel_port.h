@@ -24,6 +24,7 @@ struct sentinel_slot {
     uint64_t op;
     unsigned waiting;
     bool failed;
+    bool torn; /* the configuration changed between the first and the last answer */
     struct sentinel_master first;
     struct addr named;
     bool has_first;
