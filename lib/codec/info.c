@@ -7,6 +7,20 @@ bool info_has(const struct info *info, enum info_field field)
     return (info->has & 1U << field) != 0;
 }
 
+bool run_id_copy(char dst[static RUN_ID_LEN + 1], struct sv text)
+{
+    if (text.len != RUN_ID_LEN) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+            return false;
+        }
+    }
+    return str_copy(dst, RUN_ID_LEN + 1, text);
+}
+
 static bool to_bool(struct sv v, bool *ret)
 {
     uint64_t n;
@@ -15,20 +29,6 @@ static bool to_bool(struct sv v, bool *ret)
     }
     *ret = n == 1;
     return true;
-}
-
-static bool to_id(struct sv v, char out[static RUN_ID_LEN + 1])
-{
-    if (v.len != RUN_ID_LEN) {
-        return false;
-    }
-    for (size_t i = 0; i < v.len; i++) {
-        char c = v.ptr[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
-            return false;
-        }
-    }
-    return str_copy(out, RUN_ID_LEN + 1, v);
 }
 
 static bool to_role(struct sv v, enum redis_role *ret)
@@ -44,7 +44,7 @@ static bool take_value(struct info *out, enum info_field field, struct sv v)
 {
     switch (field) {
     case INFO_RUN_ID:
-        return to_id(v, out->run_id);
+        return run_id_copy(out->run_id, v);
     case INFO_VERSION:
         return v.len > 0 && str_copy(out->version, sizeof out->version, v);
     case INFO_UPTIME:
@@ -65,7 +65,7 @@ static bool take_value(struct info *out, enum info_field field, struct sv v)
     case INFO_MASTER_OFFSET:
         return sv_to_i64(v, &out->master_offset);
     case INFO_REPLID:
-        return to_id(v, out->replid);
+        return run_id_copy(out->replid, v);
     case INFO_PRIORITY:
         return sv_to_u64(v, &out->priority);
     case INFO_REPLICAS:

@@ -64,6 +64,10 @@ struct info {
     char mode[16];        /* standalone, sentinel, cluster; Valkey calls the key server_mode */
 };
 
+/* False, and dst untouched, where text is not 40 lower-case hexadecimal digits (util.c,
+ * getRandomHexChars): run-ids, replication ids and the ids of Sentinels. */
+bool run_id_copy(char dst[static RUN_ID_LEN + 1], struct sv text) MUST_USE;
+
 bool info_has(const struct info *info, enum info_field field);
 
 /* ERR_PROTO where the text holds no field that we know; ERR_LIMIT where it is too long. */

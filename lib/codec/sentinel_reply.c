@@ -29,17 +29,6 @@ static int refuse(const struct resp *r, const char *what, struct err *e)
     return err_set(e, ERR_PROTO, "%s: %.*s", what, (int)u64_min(r->str.len, 100), r->str.ptr);
 }
 
-static bool is_hex_id(struct sv v)
-{
-    for (size_t i = 0; i < v.len; i++) {
-        char c = v.ptr[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
-            return false;
-        }
-    }
-    return v.len == RUN_ID_LEN;
-}
-
 static uint32_t parse_flags(struct sv text)
 {
     uint32_t flags = 0;
@@ -76,8 +65,8 @@ int sentinel_master_parse(struct sentinel_master *ret, const struct resp *r, str
         return err_set(e, ERR_PROTO, "SENTINEL MASTER: a field is missing or not a number");
     }
     out.flags = parse_flags(flags);
-    if (resp_field(r, "runid", &id) && is_hex_id(id)) {
-        (void)str_copy(out.run_id, sizeof out.run_id, id);
+    if (resp_field(r, "runid", &id)) {
+        (void)!run_id_copy(out.run_id, id);
     }
     (void)!number_field(r, "num-slaves", &out.num_slaves);
     (void)!number_field(r, "down-after-milliseconds", &out.down_after_ms);
@@ -109,10 +98,9 @@ int sentinel_myid_parse(char ret[static RUN_ID_LEN + 1], const struct resp *r, s
     if (r->type != RESP_STRING) {
         return refuse(r, "SENTINEL MYID", e);
     }
-    if (!is_hex_id(r->str)) {
+    if (!run_id_copy(ret, r->str)) {
         return err_set(e, ERR_PROTO, "SENTINEL MYID: 40 hexadecimal digits are wanted");
     }
-    (void)str_copy(ret, RUN_ID_LEN + 1, r->str);
     return 0;
 }
 
@@ -127,7 +115,7 @@ int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct e
     uint64_t port;
     uint64_t master_port;
     if (count != ARRAY_LEN(field) || payload.ptr != NULL || !sv_to_u64(field[1], &port) ||
-        !addr_set(&out.sentinel, field[0], port) || !is_hex_id(field[2]) ||
+        !addr_set(&out.sentinel, field[0], port) || !run_id_copy(out.sentinel_id, field[2]) ||
         !sv_to_u64(field[3], &out.current_epoch) || field[4].len == 0 ||
         memchr(field[4].ptr, '\0', field[4].len) != NULL ||
         !str_copy(out.master_name, sizeof out.master_name, field[4]) ||
@@ -136,7 +124,6 @@ int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct e
         return err_set(e, ERR_PROTO,
                        "hello: eight fields with a run-id, epochs and addresses are wanted");
     }
-    (void)str_copy(out.sentinel_id, sizeof out.sentinel_id, field[2]);
     *ret = out;
     return 0;
 }

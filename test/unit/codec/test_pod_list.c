@@ -105,6 +105,11 @@ static void test_list_forms(void **state)
         assert_int_equal(rc, len < sizeof(list.next) ? 0 : -1);
     }
     assert_string_equal(err_code_name(e.code), err_code_name(ERR_LIMIT));
+    (void)
+        snprintf(json, sizeof(json),
+                 "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"%.*s\"},\"items\":[]}",
+                 POD_RV_MAX + 1, token);
+    assert_err(parse_list(&list, sv_from(json), &seen, &e), &e, ERR_LIMIT);
 }
 
 static void test_list_size_limits(void **state)

@@ -370,6 +370,7 @@ static void test_malformed_hellos(void **state)
         "h,1," ID ",1,,h,1,1",
         "h,1," ID ",1,m,,1,1",
         "h,1," ID ",1,m,h,65536,1",
+        "h,1," ID ",1,m,h,x,1",
         "h,1," ID ",1,m,h,1,",
         "h,1," ID ",1,m,h,1,1 ",
         "h,1," ID ",1,m,h,1,18446744073709551616",
