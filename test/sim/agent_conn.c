@@ -1,0 +1,390 @@
+#include "lib/base/check.h"
+#include "lib/base/mem.h"
+#include "test/sim/sim.h"
+
+#define CONNECT_TIMEOUT_US SECOND
+#define LOCAL_TIMEOUT_US (2 * SECOND)
+#define SENTINEL_TIMEOUT_US (1500 * MS)
+#define SILENT_LIMIT_US (2500 * MS) /* until our own PING has found out */
+#define RETRY_MIN_US (10 * MS)
+#define RETRY_MAX_US SECOND
+#define WAIT_US (20 * MS) /* for a peer that is frozen or out of reach */
+
+static struct conn *conn_at(struct world *w, unsigned i, unsigned conn)
+{
+    return &w->agents[i].conns[conn];
+}
+
+static bool is_sentinel(unsigned conn)
+{
+    return conn >= CONN_COMMANDS(0);
+}
+
+static bool is_commands(unsigned conn)
+{
+    return conn == CONN_LOCAL || (is_sentinel(conn) && conn % 2 == 0);
+}
+
+static size_t slot_of(unsigned conn)
+{
+    return (conn - CONN_COMMANDS(0)) / 2;
+}
+
+static unsigned sentinel_of(const struct world *w, unsigned i, unsigned conn)
+{
+    return w->agents[i].slot_sentinel[slot_of(conn)];
+}
+
+unsigned conn_peer_node(const struct world *w, unsigned i, unsigned conn)
+{
+    return is_sentinel(conn) ? sim_sentinel_node(w, sentinel_of(w, i, conn)) : i;
+}
+
+static bool peer_alive(const struct world *w, unsigned i, unsigned conn)
+{
+    return is_sentinel(conn) ? w->sentinels[sentinel_of(w, i, conn)].alive : w->redis[i].alive;
+}
+
+bool conn_peer_answers(const struct world *w, unsigned i, unsigned conn)
+{
+    return net_reaches(w, i, conn_peer_node(w, i, conn)) &&
+           (is_sentinel(conn) ? sentinel_answers(w, sentinel_of(w, i, conn)) : redis_answers(w, i));
+}
+
+/* ---- what is on its way ---- */
+
+static void flush(struct conn *c)
+{
+    while (c->head != NULL) {
+        struct agent_msg *next = c->head->next;
+        agent_msg_free(c->head);
+        c->head = next;
+    }
+    c->tail = NULL;
+}
+
+static void on_pump(struct world *w, struct sim_msg *m)
+{
+    struct conn *c = conn_at(w, m->to, m->from);
+    if (m->gen != c->gen) {
+        return;
+    }
+    bool cut = !net_reaches(w, m->to, conn_peer_node(w, m->to, m->from));
+    uint64_t wait_us = WAIT_US;
+    if (!cut) {
+        struct agent_msg *msg = c->head;
+        c->head = msg->next;
+        agent_post(w, m->to, 0, msg);
+        if (c->head == NULL) {
+            c->tail = NULL;
+            c->pumping = false;
+            return;
+        }
+        wait_us = u64_since(c->head->at_us, w->now_us);
+    }
+    struct sim_msg *next = sim_in(w, wait_us, on_pump);
+    next->to = m->to;
+    next->from = m->from;
+    next->gen = m->gen;
+}
+
+void conn_post(struct world *w, unsigned i, unsigned conn, uint64_t delay_us, struct agent_msg *m)
+{
+    struct conn *c = conn_at(w, i, conn);
+    m->conn = conn;
+    m->conn_gen = c->gen;
+    m->next = NULL;
+    m->at_us = w->now_us + delay_us;
+    if (c->tail != NULL) {
+        m->at_us = u64_max(m->at_us, c->tail->at_us);
+        c->tail->next = m;
+    } else {
+        c->head = m;
+    }
+    c->tail = m;
+    if (!c->pumping) {
+        c->pumping = true;
+        struct sim_msg *pump = sim_at(w, m->at_us, on_pump);
+        pump->to = i;
+        pump->from = conn;
+        pump->gen = c->gen;
+    }
+}
+
+/* Belongs to the connection, but does not wait for its turn. */
+static void post_beside(struct world *w, unsigned i, unsigned conn, uint64_t delay_us,
+                        struct agent_msg *m)
+{
+    m->conn = conn;
+    m->conn_gen = conn_at(w, i, conn)->gen;
+    agent_post(w, i, delay_us, m);
+}
+
+/* ---- connecting and losing ---- */
+
+static void renew(struct conn *c, enum conn_state state)
+{
+    flush(c);
+    c->gen++;
+    c->state = state;
+    c->silent_us = 0;
+    c->op = 0;
+    c->pumping = false;
+}
+
+void conn_reset_all(struct world *w, unsigned i)
+{
+    for (unsigned c = 0; c < CONN_COUNT; c++) {
+        renew(conn_at(w, i, c), CONN_DOWN);
+        conn_at(w, i, c)->tries = 0;
+    }
+}
+
+static void post_lost(struct world *w, unsigned i, unsigned conn, uint64_t delay_us,
+                      enum local_down why)
+{
+    struct agent_msg *m = agent_msg_new(w, i, AGENT_LOST);
+    m->u.why = why;
+    post_beside(w, i, conn, delay_us, m);
+}
+
+void conn_connect(struct world *w, unsigned i, unsigned conn)
+{
+    renew(conn_at(w, i, conn), CONN_CONNECTING);
+    unsigned node = conn_peer_node(w, i, conn);
+    uint64_t delay_us = 2 * net_delay(w, i, node);
+    if (!net_reaches(w, i, node)) {
+        post_lost(w, i, conn, CONNECT_TIMEOUT_US, LOCAL_DOWN_SILENT);
+    } else if (!peer_alive(w, i, conn)) {
+        post_lost(w, i, conn, delay_us, LOCAL_DOWN_REFUSED);
+    } else if (!conn_peer_answers(w, i, conn)) {
+        uint64_t limit_us = is_sentinel(conn) ? SENTINEL_TIMEOUT_US : LOCAL_TIMEOUT_US;
+        post_lost(w, i, conn, limit_us, LOCAL_DOWN_SILENT);
+    } else {
+        post_beside(w, i, conn, delay_us, agent_msg_new(w, i, AGENT_CONNECTED));
+    }
+}
+
+static void tell_down(struct world *w, unsigned i, unsigned conn, enum local_down why, bool was_up)
+{
+    struct core_event ev = {.slot = is_sentinel(conn) ? slot_of(conn) : 0};
+    if (conn == CONN_LOCAL) {
+        ev.type = CORE_LOCAL_DOWN;
+        ev.u.down = why;
+    } else if (conn == CONN_HELLO) {
+        ev.type = CORE_LOCAL_HINT;
+    } else {
+        ev.type = is_commands(conn) ? CORE_SENTINEL_DOWN : CORE_SENTINEL_HINT;
+    }
+    bool always = is_commands(conn) || (is_sentinel(conn) && was_up);
+    if (always || (was_up && why == LOCAL_DOWN_CLOSED)) {
+        agent_feed(w, i, &ev);
+    }
+}
+
+void conn_lost(struct world *w, unsigned i, unsigned conn, enum local_down why)
+{
+    struct conn *c = conn_at(w, i, conn);
+    bool was_up = c->state == CONN_UP;
+    renew(c, CONN_DOWN);
+    uint64_t gen = c->gen;
+    c->tries = was_up ? 0 : c->tries + 1;
+    tell_down(w, i, conn, why, was_up);
+    if (c->gen != gen) {
+        return; /* the core has kicked it already */
+    }
+    uint64_t ceiling_us = u64_min(RETRY_MIN_US << (c->tries > 7 ? 7 : c->tries), RETRY_MAX_US);
+    uint64_t wait_us = was_up ? 0 : sim_between(w, RETRY_MIN_US, ceiling_us);
+    post_beside(w, i, conn, wait_us, agent_msg_new(w, i, AGENT_RECONNECT));
+}
+
+void conn_on_connected(struct world *w, unsigned i, unsigned conn)
+{
+    struct conn *c = conn_at(w, i, conn);
+    if (!conn_peer_answers(w, i, conn)) {
+        conn_lost(w, i, conn, peer_alive(w, i, conn) ? LOCAL_DOWN_SILENT : LOCAL_DOWN_REFUSED);
+        return;
+    }
+    c->state = CONN_UP;
+    c->tries = 0;
+    c->up_us = w->now_us;
+    struct core_event ev = {.slot = is_sentinel(conn) ? slot_of(conn) : 0};
+    if (conn == CONN_LOCAL) {
+        ev.type = CORE_LOCAL_UP;
+    } else if (conn == CONN_HELLO) {
+        ev.type = CORE_LOCAL_HINT;
+    } else {
+        ev.type = is_commands(conn) ? CORE_SENTINEL_UP : CORE_SENTINEL_HINT;
+    }
+    agent_feed(w, i, &ev);
+    if (is_sentinel(conn) && is_commands(conn)) {
+        struct agent_msg *m = agent_msg_new(w, i, AGENT_MYID);
+        m->u.id = w->sentinels[sentinel_of(w, i, conn)].id;
+        conn_post(w, i, conn, 2 * net_delay(w, i, conn_peer_node(w, i, conn)), m);
+    }
+}
+
+void conn_close_by_peer(struct world *w, unsigned i, unsigned conn)
+{
+    if (!w->agents[i].running || conn_at(w, i, conn)->state != CONN_UP) {
+        return;
+    }
+    struct agent_msg *m = agent_msg_new(w, i, AGENT_LOST);
+    m->u.why = LOCAL_DOWN_CLOSED;
+    conn_post(w, i, conn, net_delay(w, i, conn_peer_node(w, i, conn)), m);
+}
+
+void conn_peer_died(struct world *w, int redis, int sentinel)
+{
+    if (redis >= 0) {
+        conn_close_by_peer(w, (unsigned)redis, CONN_LOCAL);
+        conn_close_by_peer(w, (unsigned)redis, CONN_HELLO);
+        return;
+    }
+    for (unsigned i = 0; i < w->cfg.pods; i++) {
+        for (unsigned s = 0; s < w->agents[i].slots; s++) {
+            if (w->agents[i].slot_sentinel[s] == (unsigned)sentinel) {
+                conn_close_by_peer(w, i, CONN_COMMANDS(s));
+                conn_close_by_peer(w, i, CONN_EVENTS(s));
+            }
+        }
+    }
+}
+
+void conn_housekeeping(struct world *w, unsigned i)
+{
+    for (unsigned c = 0; c < 2 + 2 * w->agents[i].slots; c++) {
+        struct conn *conn = conn_at(w, i, c);
+        if (conn->state != CONN_UP || conn_peer_answers(w, i, c)) {
+            conn->silent_us = 0;
+        } else if (conn->silent_us == 0) {
+            conn->silent_us = w->now_us;
+        } else if (u64_since(w->now_us, conn->silent_us) >= SILENT_LIMIT_US) {
+            conn_lost(w, i, c, LOCAL_DOWN_SILENT);
+        }
+    }
+}
+
+/* ---- commands ---- */
+
+static void on_command(struct world *w, struct sim_msg *m);
+
+static bool send_command(struct world *w, unsigned i, unsigned conn, uint64_t op, bool info)
+{
+    struct conn *c = conn_at(w, i, conn);
+    if (c->state != CONN_UP) {
+        return false;
+    }
+    c->op = op;
+    struct sim_msg *m = sim_in(w, net_delay(w, i, conn_peer_node(w, i, conn)), on_command);
+    m->to = i;
+    m->from = conn;
+    m->gen = c->gen;
+    m->a = op;
+    m->b = info;
+    struct agent_msg *timeout = agent_msg_new(w, i, AGENT_NO_ANSWER);
+    timeout->op = op;
+    post_beside(w, i, conn, is_sentinel(conn) ? SENTINEL_TIMEOUT_US : LOCAL_TIMEOUT_US, timeout);
+    return true;
+}
+
+bool conn_read_local(struct world *w, unsigned i, uint64_t op, bool info)
+{
+    return send_command(w, i, CONN_LOCAL, op, info);
+}
+
+bool conn_read_sentinel(struct world *w, unsigned i, size_t slot, uint64_t op)
+{
+    return send_command(w, i, CONN_COMMANDS(slot), op, false);
+}
+
+static void answer_local(struct world *w, unsigned i, uint64_t op, bool info)
+{
+    struct agent_msg *m = agent_msg_new(w, i, AGENT_ROLE);
+    m->op = op;
+    bool busy = w->redis[i].busy;
+    bool loading = redis_loading(w, i);
+    if (busy || (loading && w->cfg.loading_error)) {
+        m->u.role.fault = busy ? RESP_FAULT_BUSY : RESP_FAULT_LOADING;
+    } else {
+        redis_role_reply(w, i, &m->u.role.role);
+    }
+    conn_post(w, i, CONN_LOCAL, net_delay(w, i, i), m);
+    if (!info) {
+        return;
+    }
+    m = agent_msg_new(w, i, AGENT_INFO);
+    m->op = op;
+    m->ok = !busy;
+    redis_snapshot(w, i, &m->u.info);
+    conn_post(w, i, CONN_LOCAL, 2 * net_delay(w, i, i), m);
+}
+
+static void answer_sentinel(struct world *w, unsigned i, unsigned conn, uint64_t op)
+{
+    unsigned k = sentinel_of(w, i, conn);
+    struct agent_msg *m = agent_msg_new(w, i, AGENT_VIEW);
+    m->op = op;
+    m->ok = !w->sentinels[k].refuses;
+    sentinel_snapshot(w, k, &m->u.view);
+    conn_post(w, i, conn, net_delay(w, i, conn_peer_node(w, i, conn)), m);
+}
+
+/* A command at its peer; it waits in the socket of one that is frozen, and on a cut wire. */
+static void on_command(struct world *w, struct sim_msg *m)
+{
+    unsigned i = m->to;
+    unsigned conn = m->from;
+    if (m->gen != conn_at(w, i, conn)->gen || !peer_alive(w, i, conn)) {
+        return;
+    }
+    if (!conn_peer_answers(w, i, conn)) {
+        struct sim_msg *again = sim_in(w, WAIT_US, on_command);
+        again->to = i;
+        again->from = conn;
+        again->gen = m->gen;
+        again->a = m->a;
+        again->b = m->b;
+    } else if (conn == CONN_LOCAL) {
+        answer_local(w, i, m->a, m->b != 0);
+    } else {
+        answer_sentinel(w, i, conn, m->a);
+    }
+}
+
+/* ---- events of Sentinels, hellos ---- */
+
+void conn_send_news(struct world *w, unsigned sentinel, const struct sentinel_news *news)
+{
+    for (unsigned i = 0; i < w->cfg.pods; i++) {
+        for (unsigned s = 0; s < w->agents[i].slots; s++) {
+            unsigned conn = CONN_EVENTS(s);
+            bool subscribed = w->agents[i].running && conn_at(w, i, conn)->state == CONN_UP &&
+                              w->agents[i].slot_sentinel[s] == sentinel;
+            if (!subscribed || sim_chance(w, w->cfg.event_loss)) {
+                continue;
+            }
+            unsigned copies = sim_chance(w, w->cfg.event_dup) ? 2 : 1;
+            for (unsigned n = 0; n < copies; n++) {
+                struct agent_msg *m = agent_msg_new(w, i, AGENT_NEWS);
+                m->u.news = *news;
+                uint64_t delay_us = net_delay(w, i, conn_peer_node(w, i, conn));
+                if (sim_chance(w, w->cfg.event_reorder)) {
+                    post_beside(w, i, conn, delay_us + sim_between(w, 0, 300 * MS), m);
+                } else {
+                    conn_post(w, i, conn, delay_us, m);
+                }
+            }
+        }
+    }
+}
+
+void conn_send_hello(struct world *w, unsigned i, const struct hello_msg *hello)
+{
+    if (!w->agents[i].running || conn_at(w, i, CONN_HELLO)->state != CONN_UP) {
+        return;
+    }
+    struct agent_msg *m = agent_msg_new(w, i, AGENT_HELLO);
+    m->u.hello = *hello;
+    conn_post(w, i, CONN_HELLO, net_delay(w, i, i), m);
+}

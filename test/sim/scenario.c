@@ -1,0 +1,168 @@
+#include "test/sim/sim.h"
+
+#define WARM_UP_US (8 * SECOND)
+#define SETTLED_US (25 * SECOND)
+#define SETTLE_LIMIT_US (240 * SECOND)
+
+/* ---- what a seed decides ---- */
+
+static void draw_cluster(struct world *w)
+{
+    static const unsigned pods[] = {2, 3, 3, 3, 3, 4, 5};
+    static const unsigned sentinels[] = {1, 3, 3, 3, 3, 5};
+    static const uint64_t down_after_ms[] = {1000, 1000, 2000, 5000};
+    struct sim_config *c = &w->cfg;
+    c->pods = pods[rng_below(&w->rng, ARRAY_LEN(pods))];
+    c->sentinels = sentinels[rng_below(&w->rng, ARRAY_LEN(sentinels))];
+    c->mode = CORE_MODE_SENTINEL;
+    if (sim_chance(w, 40)) {
+        c->mode = sim_chance(w, 500) ? CORE_MODE_REPLICATION : CORE_MODE_STANDALONE;
+        c->sentinels = 0;
+    }
+    c->quorum = c->sentinels / 2 + 1;
+    c->down_after_us = down_after_ms[rng_below(&w->rng, ARRAY_LEN(down_after_ms))] * MS;
+    c->failover_timeout_us = sim_between(w, 6, 15) * SECOND;
+    c->sync_us = sim_between(w, 50, 3000) * MS;
+    c->delay_us = sim_between(w, 50, 1500);
+    c->host_names = sim_chance(w, 500);
+    c->sentinels_apart = sim_chance(w, 300) || c->sentinels > c->pods;
+    c->eager = !sim_chance(w, 200);
+    c->legacy = sim_chance(w, 200);
+    c->uid_known = !sim_chance(w, 200);
+    c->dup_slot = sim_chance(w, 80);
+    c->bootstrap = c->sentinels > 0 && sim_chance(w, 100);
+    c->peer_demotion = sim_chance(w, 250);
+    c->loading_error = sim_chance(w, 500);
+}
+
+static void draw_chaos(struct world *w)
+{
+    struct sim_config *c = &w->cfg;
+    c->fault_mean_us = sim_between(w, 1500, 9000) * MS;
+    if (sim_chance(w, 500)) {
+        c->event_loss = (unsigned)sim_between(w, 0, 300);
+        c->event_dup = (unsigned)sim_between(w, 0, 100);
+        c->event_reorder = (unsigned)sim_between(w, 0, 100);
+        c->reply_dup = (unsigned)sim_between(w, 0, 30);
+    }
+}
+
+void scenario_init(struct world *w)
+{
+    uint64_t chaos_us = w->cfg.chaos_us;
+    draw_cluster(w);
+    draw_chaos(w);
+    w->cfg.chaos_us = chaos_us;
+}
+
+/* ---- the cluster at rest ---- */
+
+static void on_monitor(struct world *w, struct sim_msg *m)
+{
+    (void)m;
+    for (unsigned k = 0; k < w->cfg.sentinels; k++) {
+        if (!w->sentinels[k].monitors) {
+            sentinel_monitor(w, k, 0);
+        }
+    }
+}
+
+void scenario_start(struct world *w)
+{
+    const struct sim_config *c = &w->cfg;
+    sim_trace(w, "seed %llu: %u pods, %u sentinels%s, %s mode, down-after %llu ms%s%s%s%s",
+              (unsigned long long)w->seed, c->pods, c->sentinels,
+              c->sentinels_apart ? " apart" : "", core_mode_name(c->mode),
+              (unsigned long long)(c->down_after_us / MS), c->eager ? "" : ", no eager",
+              c->bootstrap ? ", bootstrap" : "", c->dup_slot ? ", one Sentinel twice" : "",
+              c->peer_demotion ? ", peer demotion" : "");
+    invariants_init(w);
+    api_init(w);
+    for (unsigned i = 0; i < c->pods; i++) {
+        redis_init(w, i, i == 0 || c->mode == CORE_MODE_STANDALONE ? -1 : 0);
+        redis_start(w, i);
+    }
+    for (unsigned k = 0; k < c->sentinels; k++) {
+        sentinel_fresh(w, k, c->bootstrap ? -1 : 0);
+        sentinel_start(w, k);
+    }
+    if (c->bootstrap) {
+        (void)sim_in(w, sim_between(w, 5, 25) * SECOND, on_monitor);
+    }
+    for (unsigned i = 0; i < c->pods; i++) {
+        agent_start(w, i);
+    }
+}
+
+/* ---- peer demotion, as the new master's agent would write it ---- */
+
+static void on_demote(struct world *w, struct sim_msg *m)
+{
+    struct api_pod *p = &w->api.pods[m->to];
+    if (!p->exists || p->stored != ROLE_MASTER || p->pod.role_epoch > m->a) {
+        return;
+    }
+    struct pod *pod = api_edit(w, m->to);
+    sim_trace(w, "pod %s is demoted by redis-%u at epoch %llu", pod->name, m->from,
+              (unsigned long long)m->a);
+    (void)str_copy(pod->role, sizeof pod->role, sv_from(role_state_name(ROLE_DEMOTED)));
+    pod->demoted_by_epoch = m->a;
+    api_commit(w, m->to);
+}
+
+void scenario_on_label(struct world *w, unsigned i)
+{
+    const struct api_pod *p = &w->api.pods[i];
+    if (!w->cfg.peer_demotion || p->stored != ROLE_MASTER || p->pod.role_epoch == 0) {
+        return;
+    }
+    for (unsigned j = 0; j < w->cfg.pods; j++) {
+        if (j != i && w->api.pods[j].stored == ROLE_MASTER) {
+            struct sim_msg *m = sim_in(w, sim_between(w, 1, 5) * MS, on_demote);
+            m->to = j;
+            m->from = i;
+            m->a = p->pod.role_epoch;
+        }
+    }
+}
+
+/* ---- chaos, then calm ---- */
+
+static uint64_t next_fault_in(struct world *w)
+{
+    return sim_between(w, w->cfg.fault_mean_us / 10, 2 * w->cfg.fault_mean_us);
+}
+
+static void on_fault(struct world *w, struct sim_msg *m)
+{
+    if (w->now_us >= m->a) {
+        return;
+    }
+    fault_inject(w);
+    sim_in(w, next_fault_in(w), on_fault)->a = m->a;
+}
+
+void scenario_run(struct world *w)
+{
+    scenario_start(w);
+    world_run(w, w->now_us + WARM_UP_US);
+    uint64_t end_us = w->now_us + w->cfg.chaos_us;
+    sim_in(w, next_fault_in(w), on_fault)->a = end_us;
+    world_run(w, end_us);
+    if (w->failed) {
+        return;
+    }
+    sim_trace(w, "all faults end");
+    fault_heal_all(w);
+    w->calm = true;
+    uint64_t limit_us = w->now_us + SETTLE_LIMIT_US;
+    while (!w->failed && w->now_us < limit_us) {
+        world_run(w, w->now_us + SECOND);
+        uint64_t since_us = w->truth.settled_us;
+        if (since_us != 0 && u64_since(w->now_us, since_us) > SETTLED_US) {
+            invariants_final(w);
+            return;
+        }
+    }
+    w->coverage->unsettled += w->failed ? 0 : 1;
+}
