@@ -1,0 +1,1 @@
+"""What the demo, the integration and contract tests and the benchmarks are built from."""
