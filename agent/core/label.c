@@ -90,9 +90,11 @@ static void refill(struct label *l, uint64_t now_us)
     l->tokens_us = now_us;
 }
 
+/* Nothing is written before the Pod has been seen once: what is stored may be right. */
 static bool is_due(const struct label *l)
 {
-    return !l->foreign && l->op == 0 && (l->read_first || (l->wanted && !label_is_synced(l)));
+    bool differs = l->wanted && l->observed && !label_is_synced(l);
+    return !l->foreign && l->op == 0 && (l->read_first || differs);
 }
 
 enum label_request label_next(struct label *l, uint64_t op, uint64_t now_us)
@@ -100,7 +102,7 @@ enum label_request label_next(struct label *l, uint64_t op, uint64_t now_us)
     if (!is_due(l) || now_us < l->not_before_us) {
         return LABEL_NOTHING;
     }
-    l->reading = l->read_first || l->uid[0] == '\0';
+    l->reading = l->read_first;
     if (l->reading) {
         l->op = op;
         return LABEL_GET;

@@ -31,6 +31,11 @@ static bool serves(const struct local *l, uint64_t now_us)
     return local_is_proven(l, now_us) && l->state != ROLE_LOCAL_LOADING;
 }
 
+static const char *down_text(const struct local *l)
+{
+    return l->down == LOCAL_DOWN_NONE ? "not yet connected" : local_down_name(l->down);
+}
+
 static void say_fault(struct probe_check *k, enum resp_fault fault)
 {
     const char *text = "";
@@ -68,8 +73,7 @@ static void check_redis(const struct core *c, struct probe_answer *a, uint64_t n
     bool ok = serves(l, now_us);
     struct probe_check *k = add(a, "redis", ok, true, age_us(now_us, l->role_us));
     if (!l->connected) {
-        SAY(k, "no connection to Redis (%s)%s",
-            l->down == LOCAL_DOWN_NONE ? "not yet made" : local_down_name(l->down),
+        SAY(k, "no connection to Redis (%s)%s", down_text(l),
             ok ? "; its last ROLE still counts" : "");
     } else if (l->fault != RESP_FAULT_NONE) {
         say_fault(k, l->fault);
@@ -96,8 +100,8 @@ static void check_role(const struct core *c, struct probe_answer *a, bool ok, ui
 static bool lag_of(const struct local *l, uint64_t now_us, uint64_t *ret_bytes)
 {
     const struct info *info = &l->info;
-    bool recent = l->run_id[0] != '\0' && l->info_us != 0 &&
-                  u64_since(now_us, l->info_us) <= ROLE_PROOF_US;
+    bool recent =
+        l->run_id[0] != '\0' && l->info_us != 0 && u64_since(now_us, l->info_us) <= ROLE_PROOF_US;
     bool told = info_has(info, INFO_SLAVE_OFFSET) && info_has(info, INFO_SLAVE_READ_OFFSET);
     if (!recent || !told || l->role.link != REPL_LINK_CONNECTED) {
         return false;
@@ -123,8 +127,9 @@ static void check_sync(const struct core *c, struct probe_answer *a, uint64_t ma
     } else if (known) {
         SAY(k, "%" PRIu64 " bytes are received and not applied", lag);
     } else {
-        SAY(k, "the link is up; what is not applied yet is not known (no INFO within %u ms, or "
-               "Redis is older than 7.0)",
+        SAY(k,
+            "the link is up; what is not applied yet is not known (no INFO within %u ms, or "
+            "Redis is older than 7.0)",
             ROLE_PROOF_US / 1000);
     }
 }
@@ -145,8 +150,8 @@ static void tell_sentinel(const struct core *c, struct probe_answer *a, uint64_t
     }
     struct newest newest;
     evidence_newest(&c->evidence, now_us, &newest);
-    struct probe_check *k = add(a, "sentinel", newest.majority, false,
-                                age_us(now_us, last_view_us(&c->evidence)));
+    struct probe_check *k =
+        add(a, "sentinel", newest.majority, false, age_us(now_us, last_view_us(&c->evidence)));
     const char *verdict = verdict_name(c->input.verdict);
     if (newest.known) {
         SAY(k, "%u of %u answer; verdict %s; epoch %" PRIu64 " names %.60s:%u", newest.fresh,
@@ -167,7 +172,7 @@ static void tell_label(const struct core *c, struct probe_answer *a, uint64_t no
 {
     const struct label *l = &c->label;
     struct probe_check *k = add(a, "label", label_is_synced(l), false, UINT64_MAX);
-    const char *stored = !l->observed             ? "not known"
+    const char *stored = !l->observed              ? "not known"
                          : l->seen.role[0] == '\0' ? "absent"
                                                    : l->seen.role;
     if (l->foreign) {
@@ -178,8 +183,8 @@ static void tell_label(const struct core *c, struct probe_answer *a, uint64_t no
         SAY(k, "%s at epoch %" PRIu64 " is stored", stored, l->seen.role_epoch);
     } else {
         SAY(k, "%s at epoch %" PRIu64 " is wanted, for %" PRIu64 " ms; the stored label is %s",
-            role_state_name(l->want.role), l->want.epoch,
-            age_us(now_us, l->desync_since_us) / 1000, stored);
+            role_state_name(l->want.role), l->want.epoch, age_us(now_us, l->desync_since_us) / 1000,
+            stored);
     }
 }
 
@@ -227,10 +232,12 @@ static void tell_api(const struct core *c, struct probe_answer *a, uint64_t now_
 static void tell_startup(const struct core *c, struct probe_answer *a, uint64_t now_us)
 {
     const struct local *l = &c->local;
-    struct probe_check *k =
-        add(a, "redis", l->ever_answered, true, age_us(now_us, l->answered_us));
-    SAY(k, l->ever_answered ? "Redis has answered" : "Redis has never answered (%s)",
-        l->down == LOCAL_DOWN_NONE ? "not yet connected" : local_down_name(l->down));
+    struct probe_check *k = add(a, "redis", l->ever_answered, true, age_us(now_us, l->answered_us));
+    if (l->ever_answered) {
+        SAY(k, "Redis has answered");
+    } else {
+        SAY(k, "Redis has never answered (%s)", down_text(l));
+    }
 }
 
 /* Whether the present role is what the probe asks for. */

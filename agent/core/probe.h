@@ -22,12 +22,12 @@
 #define PROBE_DETAIL_MAX 160
 #define PROBE_NO_LIMIT UINT64_MAX
 
-#define PROBES(X)                 \
-    X(PROBE_LIVE, "/livez")       \
-    X(PROBE_STARTUP, "/startupz") \
-    X(PROBE_READY, "/readyz")     \
-    X(PROBE_MASTER, "/master")    \
-    X(PROBE_REPLICA, "/replica")  \
+#define PROBES(X)                    \
+    X(PROBE_LIVE, "/livez")          \
+    X(PROBE_STARTUP, "/startupz")    \
+    X(PROBE_READY, "/readyz")        \
+    X(PROBE_MASTER, "/master")       \
+    X(PROBE_REPLICA, "/replica")     \
     X(PROBE_READ_ONLY, "/read-only") \
     X(PROBE_HEALTH, "/health")
 

@@ -117,7 +117,8 @@ class Topology:
         count = max(self.options.pods, self.options.sentinels)
         block = f"127.{random.randint(10, 250)}.{random.randint(1, 250)}"  # noqa: S311
         members = []
-        base = random.randint(100, 900) * 10  # noqa: S311
+        # All below the ports that the kernel gives to clients.
+        base = random.randint(100, 270) * 10  # noqa: S311
         for i in range(count):
             member = Member(i, f"{block}.{i + 1}")
             if self.options.ipv6 or self.options.host_names:
