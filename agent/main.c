@@ -17,13 +17,16 @@ static void print_help(void)
 {
     AUTO_BUF struct buf out;
     buf_init(&out, OPTIONS_ERRORS_MAX);
-    buf_add_str(&out, "redis-pod-agent runs beside a Redis or Valkey on Kubernetes and keeps its Pod's role\n"
-                      "label true, so that plain Services follow a failover.\n\n"
-                      "usage: redis-pod-agent [COMMAND] [--option VALUE]...\n\ncommands:\n");
+    buf_add_str(
+        &out,
+        "redis-pod-agent runs beside a Redis or Valkey on Kubernetes and keeps its Pod's role\n"
+        "label true, so that plain Services follow a failover.\n\n"
+        "usage: redis-pod-agent [COMMAND] [--option VALUE]...\n\ncommands:\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         buf_addf(&out, "  %-14s %s\n", commands[i].name, commands[i].help);
     }
-    buf_add_str(&out, "\noptions (a flag wins over the environment; secrets are read from files only):\n");
+    buf_add_str(
+        &out, "\noptions (a flag wins over the environment; secrets are read from files only):\n");
     options_write_help(&out);
     buf_add_str(&out, "\nexit codes:\n");
 #define EXIT_CODE_LINE(name, number, text) buf_addf(&out, "  %-3d %s\n", number, text);
@@ -64,8 +67,8 @@ int main(int argc, char **argv)
     if (options.help) {
         print_help();
         code = EXIT_CODE_OK;
-    } else if (options.errors.len > 0 && command->run != cmd_run && command->run != cmd_check_config &&
-               command->run != cmd_print_config) {
+    } else if (options.errors.len > 0 && command->run != cmd_run &&
+               command->run != cmd_check_config && command->run != cmd_print_config) {
         code = cmd_report_errors(&options);
     } else {
         code = command->run(&options);

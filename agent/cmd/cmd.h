@@ -5,12 +5,12 @@
 
 #include "agent/shell/options.h"
 
-#define COMMANDS(X)                                                                     \
-    X("run", cmd_run, "watch, decide and label (the default)")                          \
-    X("check-config", cmd_check_config, "say whether the configuration is valid")       \
-    X("print-config", cmd_print_config,                                                 \
+#define COMMANDS(X)                                                                          \
+    X("run", cmd_run, "watch, decide and label (the default)")                               \
+    X("check-config", cmd_check_config, "say whether the configuration is valid")            \
+    X("print-config", cmd_print_config,                                                      \
       "print every option with its value and where it comes from; --markdown: the table of " \
-      "all options")                                                                    \
+      "all options")                                                                         \
     X("version", cmd_version, "print version, revision and library versions")
 
 #define COMMAND_DECLARATION(name, function, help) int function(struct options *o);

@@ -9,8 +9,9 @@ int cmd_check_config(struct options *o)
     if (config_from_options(&cfg, o) != 0) {
         return cmd_report_errors(o);
     }
-    (void)printf("the configuration is valid: mode %s, %u Sentinels, %s\n", core_mode_name(cfg.mode),
-                 cfg.sentinel_count, cfg.kube ? cfg.kube_url : "no API server");
+    (void)printf("the configuration is valid: mode %s, %u Sentinels, %s\n",
+                 core_mode_name(cfg.mode), cfg.sentinel_count,
+                 cfg.kube ? cfg.kube_url : "no API server");
     return EXIT_CODE_OK;
 }
 

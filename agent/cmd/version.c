@@ -1,7 +1,7 @@
+#include "version.h"
 #include "agent/cmd/cmd.h"
 #include "agent/shell/exit_code.h"
 #include "lib/io/versions.h"
-#include "version.h"
 
 int cmd_version(struct options *o)
 {

@@ -135,7 +135,7 @@ static bool awaits_promotion(const struct core *c)
 static uint64_t local_period(const struct core *c)
 {
     return awaits_promotion(c) && c->local.role.role != REDIS_ROLE_MASTER ? CORE_EAGER_POLL_US
-                                                                        : CORE_LOCAL_PERIOD_US;
+                                                                          : CORE_LOCAL_PERIOD_US;
 }
 
 static void on_local_role(struct core *c, const struct core_event *ev)
@@ -200,7 +200,8 @@ static void on_sentinel_view(struct core *c, const struct core_event *ev)
 static void on_sentinel_event(struct core *c, const struct core_event *ev)
 {
     const struct sentinel_event *e = ev->u.sentinel;
-    bool other_master = e->master_name[0] != '\0' && strcmp(e->master_name, c->sentinel_master) != 0;
+    bool other_master =
+        e->master_name[0] != '\0' && strcmp(e->master_name, c->sentinel_master) != 0;
     if (other_master) {
         return;
     }
@@ -448,13 +449,14 @@ static void gather(struct core *c)
     *in = (struct role_input){.now_us = c->now_us};
     local_update(&c->local, c->now_us);
     in->local = c->local.state;
-    in->local_since_us = c->local.state == ROLE_LOCAL_DEAD ? c->local.refused_since_us
-                                                           : c->local.state_since_us;
+    in->local_since_us =
+        c->local.state == ROLE_LOCAL_DEAD ? c->local.refused_since_us : c->local.state_since_us;
     memcpy(in->run_id, c->local.run_id, sizeof in->run_id);
     evidence_newest(&c->evidence, c->now_us, &in->newest);
     in->verdict = evidence_verdict(&c->evidence, &in->newest, in->run_id, c->now_us);
     uint64_t selected_us = 0;
-    uint64_t eager_epoch = c->cfg.eager ? evidence_eager(&c->evidence, &in->newest, c->now_us, &selected_us) : 0;
+    uint64_t eager_epoch =
+        c->cfg.eager ? evidence_eager(&c->evidence, &in->newest, c->now_us, &selected_us) : 0;
     if (eager_epoch != 0 && c->local.master_since_us >= selected_us) {
         in->eager_epoch = eager_epoch;
     }
@@ -511,7 +513,8 @@ static void decide(struct core *c, struct core_actions *out)
                             .since_wall_ms = c->wall_ms,
                             .decided_us = c->now_us};
     memcpy(v.run_id, c->role.run_id, sizeof v.run_id);
-    if (change.state || change.epoch || !c->label.wanted || strcmp(v.run_id, c->label.want.run_id) != 0) {
+    if (change.state || change.epoch || !c->label.wanted ||
+        strcmp(v.run_id, c->label.want.run_id) != 0) {
         if (c->label.wanted && !change.state) {
             v.since_wall_ms = c->label.want.since_wall_ms;
         }

@@ -25,54 +25,54 @@
 #define CORE_GAP_US 2500000U
 #define CORE_LOCAL_PERIOD_US 1000000U
 #define CORE_SENTINEL_PERIOD_US 1000000U
-#define CORE_UNSURE_PERIOD_US 250000U  /* Sentinels, while the role is held for want of proof */
-#define CORE_EAGER_POLL_US 5000U       /* ROLE, after a Sentinel has selected me … */
+#define CORE_UNSURE_PERIOD_US 250000U   /* Sentinels, while the role is held for want of proof */
+#define CORE_EAGER_POLL_US 5000U        /* ROLE, after a Sentinel has selected me … */
 #define CORE_EAGER_POLL_FOR_US 1000000U /* … for so long */
 
-#define CORE_MODES(X)                                                            \
-    X(CORE_MODE_AUTO, "auto")                                                    \
-    X(CORE_MODE_STANDALONE, "standalone")                                        \
-    X(CORE_MODE_REPLICATION, "replication")                                      \
-    X(CORE_MODE_SENTINEL, "sentinel")                                            \
+#define CORE_MODES(X)                       \
+    X(CORE_MODE_AUTO, "auto")               \
+    X(CORE_MODE_STANDALONE, "standalone")   \
+    X(CORE_MODE_REPLICATION, "replication") \
+    X(CORE_MODE_SENTINEL, "sentinel")       \
     X(CORE_MODE_CLUSTER, "cluster")
 
 enum core_mode { CORE_MODES(RPA_ENUM_MEMBER) CORE_MODE_COUNT };
 
 struct core_config {
-    enum core_mode mode;      /* not AUTO: the shell has decided; CLUSTER is refused there */
-    unsigned sentinel_count;  /* N as configured; 0 in modes without Sentinel */
-    const struct addr *me;    /* every spelling of my address; copied */
-    size_t me_count;          /* ≤ EVIDENCE_MY_ADDRS_MAX */
+    enum core_mode mode;         /* not AUTO: the shell has decided; CLUSTER is refused there */
+    unsigned sentinel_count;     /* N as configured; 0 in modes without Sentinel */
+    const struct addr *me;       /* every spelling of my address; copied */
+    size_t me_count;             /* ≤ EVIDENCE_MY_ADDRS_MAX */
     const char *sentinel_master; /* name of the master; copied */
     const char *pod_name;
-    const char *pod_uid;      /* "" : taken from the first read of the Pod */
-    bool labels;              /* false: there is no API server, nothing is written */
+    const char *pod_uid; /* "" : taken from the first read of the Pod */
+    bool labels;         /* false: there is no API server, nothing is written */
     bool role_legacy;
     bool eager;
     uint64_t seed;
 };
 
-#define CORE_EVENTS(X)                                                              \
-    X(CORE_TICK, "tick")                                                            \
-    X(CORE_LOCAL_UP, "local-up")                                                    \
-    X(CORE_LOCAL_DOWN, "local-down")                                                \
-    X(CORE_LOCAL_ROLE, "local-role")             /* answer to ACT_READ_LOCAL */     \
-    X(CORE_LOCAL_INFO, "local-info")             /* … with info; after the ROLE */  \
-    X(CORE_LOCAL_HINT, "local-hint")             /* a subscription was cut, …: ask now */ \
-    X(CORE_SENTINELS, "sentinels")               /* how many slots are in use */    \
-    X(CORE_SENTINEL_ID, "sentinel-id")           /* SENTINEL MYID of a slot */      \
-    X(CORE_SENTINEL_UP, "sentinel-up")           /* the commands' connection is up */ \
-    X(CORE_SENTINEL_HINT, "sentinel-hint")       /* its subscription was (re)made: read it */ \
-    X(CORE_SENTINEL_DOWN, "sentinel-down")       /* the commands' connection is lost */ \
-    X(CORE_SENTINEL_GONE, "sentinel-gone")       /* the slot is free, or another's */ \
-    X(CORE_SENTINEL_VIEW, "sentinel-view")       /* answer to ACT_READ_SENTINEL */  \
-    X(CORE_SENTINEL_EVENT, "sentinel-event")                                        \
-    X(CORE_HELLO, "hello")                                                          \
-    X(CORE_PODS_RESYNC, "pods-resync")           /* a new list begins */            \
-    X(CORE_POD, "pod")                           /* a Pod of the namespace, mine among them */ \
-    X(CORE_POD_GONE, "pod-gone")                                                    \
-    X(CORE_PODS_SYNCED, "pods-synced")                                              \
-    X(CORE_API_DONE, "api-done")                 /* ends ACT_PATCH_POD, ACT_GET_POD */
+#define CORE_EVENTS(X)                                                                  \
+    X(CORE_TICK, "tick")                                                                \
+    X(CORE_LOCAL_UP, "local-up")                                                        \
+    X(CORE_LOCAL_DOWN, "local-down")                                                    \
+    X(CORE_LOCAL_ROLE, "local-role")       /* answer to ACT_READ_LOCAL */               \
+    X(CORE_LOCAL_INFO, "local-info")       /* … with info; after the ROLE */          \
+    X(CORE_LOCAL_HINT, "local-hint")       /* a subscription was cut, …: ask now */   \
+    X(CORE_SENTINELS, "sentinels")         /* how many slots are in use */              \
+    X(CORE_SENTINEL_ID, "sentinel-id")     /* SENTINEL MYID of a slot */                \
+    X(CORE_SENTINEL_UP, "sentinel-up")     /* the commands' connection is up */         \
+    X(CORE_SENTINEL_HINT, "sentinel-hint") /* its subscription was (re)made: read it */ \
+    X(CORE_SENTINEL_DOWN, "sentinel-down") /* the commands' connection is lost */       \
+    X(CORE_SENTINEL_GONE, "sentinel-gone") /* the slot is free, or another's */         \
+    X(CORE_SENTINEL_VIEW, "sentinel-view") /* answer to ACT_READ_SENTINEL */            \
+    X(CORE_SENTINEL_EVENT, "sentinel-event")                                            \
+    X(CORE_HELLO, "hello")                                                              \
+    X(CORE_PODS_RESYNC, "pods-resync") /* a new list begins */                          \
+    X(CORE_POD, "pod")                 /* a Pod of the namespace, mine among them */    \
+    X(CORE_POD_GONE, "pod-gone")                                                        \
+    X(CORE_PODS_SYNCED, "pods-synced")                                                  \
+    X(CORE_API_DONE, "api-done") /* ends ACT_PATCH_POD, ACT_GET_POD */
 
 enum core_event_type { CORE_EVENTS(RPA_ENUM_MEMBER) CORE_EVENT_COUNT };
 
@@ -80,8 +80,8 @@ struct core_event {
     enum core_event_type type;
     uint64_t now_us;
     uint64_t wall_ms;
-    uint64_t op;   /* LOCAL_ROLE, LOCAL_INFO, SENTINEL_VIEW, API_DONE */
-    size_t slot;   /* SENTINEL_* */
+    uint64_t op; /* LOCAL_ROLE, LOCAL_INFO, SENTINEL_VIEW, API_DONE */
+    size_t slot; /* SENTINEL_* */
     union {
         enum local_down down; /* LOCAL_DOWN */
         struct {
@@ -91,7 +91,7 @@ struct core_event {
         const struct info *info; /* LOCAL_INFO; NULL: refused or unreadable */
         size_t sentinel_count;   /* SENTINELS */
         const char *id;          /* SENTINEL_ID */
-        const struct view *view; /* SENTINEL_VIEW; NULL: refused, torn or unreadable. asked_us is set by the core */
+        const struct view *view; /* SENTINEL_VIEW, asked_us unset; NULL: refused or torn */
         const struct sentinel_event *sentinel;
         const struct sentinel_hello *hello;
         const struct pod *pod;
@@ -103,30 +103,30 @@ struct core_event {
     } u;
 };
 
-#define CORE_ACTS(X)                                                                     \
-    X(ACT_READ_LOCAL, "read-local")       /* ROLE, and INFO where `info`, in one write */ \
-    X(ACT_KICK_LOCAL, "kick-local")       /* reconnect now, do not wait */                \
+#define CORE_ACTS(X)                                                                         \
+    X(ACT_READ_LOCAL, "read-local")       /* ROLE, and INFO where `info`, in one write */    \
+    X(ACT_KICK_LOCAL, "kick-local")       /* reconnect now, do not wait */                   \
     X(ACT_READ_SENTINEL, "read-sentinel") /* MASTER, GET-MASTER-ADDR, MASTER in one write */ \
-    X(ACT_PATCH_POD, "patch-pod")                                                         \
-    X(ACT_GET_POD, "get-pod")                                                             \
-    X(ACT_KUBE_EVENT, "kube-event")                                                       \
-    X(ACT_ROLE_CHANGED, "role-changed")   /* for log and metrics */                       \
-    X(ACT_LABEL_ACKED, "label-acked")     /* for the histogram */                         \
-    X(ACT_GAP, "clock-gap")               /* for the log */
+    X(ACT_PATCH_POD, "patch-pod")                                                            \
+    X(ACT_GET_POD, "get-pod")                                                                \
+    X(ACT_KUBE_EVENT, "kube-event")                                                          \
+    X(ACT_ROLE_CHANGED, "role-changed") /* for log and metrics */                            \
+    X(ACT_LABEL_ACKED, "label-acked")   /* for the histogram */                              \
+    X(ACT_GAP, "clock-gap")             /* for the log */
 
 enum core_act { CORE_ACTS(RPA_ENUM_MEMBER) CORE_ACT_COUNT };
 
 struct core_action {
     enum core_act type;
     uint64_t op;
-    size_t slot;               /* READ_SENTINEL */
-    bool info;                 /* READ_LOCAL */
-    struct label_value label;  /* PATCH_POD */
-    enum role_state from, to;  /* ROLE_CHANGED, KUBE_EVENT */
-    uint64_t epoch;            /* ROLE_CHANGED, KUBE_EVENT */
-    enum role_reason reason;   /* ROLE_CHANGED, KUBE_EVENT */
-    bool regressed;            /* KUBE_EVENT: about an accepted lower epoch, not a role */
-    uint64_t duration_us;      /* LABEL_ACKED, GAP */
+    size_t slot;              /* READ_SENTINEL */
+    bool info;                /* READ_LOCAL */
+    struct label_value label; /* PATCH_POD */
+    enum role_state from, to; /* ROLE_CHANGED, KUBE_EVENT */
+    uint64_t epoch;           /* ROLE_CHANGED, KUBE_EVENT */
+    enum role_reason reason;  /* ROLE_CHANGED, KUBE_EVENT */
+    bool regressed;           /* KUBE_EVENT: about an accepted lower epoch, not a role */
+    uint64_t duration_us;     /* LABEL_ACKED, GAP */
 };
 
 struct core_actions {

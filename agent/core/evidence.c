@@ -153,7 +153,8 @@ static bool is_shadowed(const struct evidence *ev, size_t slot)
         if (i == slot || strcmp(o->id, s->id) != 0) {
             continue;
         }
-        if (o->view.asked_us > s->view.asked_us || (o->view.asked_us == s->view.asked_us && i < slot)) {
+        if (o->view.asked_us > s->view.asked_us ||
+            (o->view.asked_us == s->view.asked_us && i < slot)) {
             return true;
         }
     }
@@ -173,8 +174,8 @@ static bool is_majority(unsigned count, unsigned n)
 /* A down or failing-over flag speaks against the address that carries it, and no other. */
 static bool is_flagged(const struct view *v)
 {
-    const uint32_t against = 1U << SENTINEL_FLAG_S_DOWN | 1U << SENTINEL_FLAG_O_DOWN |
-                             1U << SENTINEL_FLAG_FAILOVER;
+    const uint32_t against =
+        1U << SENTINEL_FLAG_S_DOWN | 1U << SENTINEL_FLAG_O_DOWN | 1U << SENTINEL_FLAG_FAILOVER;
     return addr_eq(&v->addr, &v->named) && (v->flags & against) != 0;
 }
 
@@ -184,7 +185,8 @@ static unsigned count_naming(const struct evidence *ev, uint64_t now_us, uint64_
     unsigned count = 0;
     for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
         const struct view *v = &ev->sentinels[i].view;
-        if (counts(ev, i, now_us) && v->knows_master && v->epoch == epoch && addr_eq(&v->named, a)) {
+        if (counts(ev, i, now_us) && v->knows_master && v->epoch == epoch &&
+            addr_eq(&v->named, a)) {
             count++;
         }
     }
@@ -289,7 +291,8 @@ static unsigned count_votes(const struct evidence *ev, const char *leader_id, ui
     unsigned votes = 0;
     for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
         const struct sentinel *s = &ev->sentinels[i];
-        if (!is_shadowed(ev, i) && s->vote.epoch == epoch && strcmp(s->vote.leader_id, leader_id) == 0) {
+        if (!is_shadowed(ev, i) && s->vote.epoch == epoch &&
+            strcmp(s->vote.leader_id, leader_id) == 0) {
             votes++;
         }
     }
@@ -324,8 +327,9 @@ uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest, 
         const struct failover *f = &s->failover;
         /* It votes for itself after it has begun: without that its epoch is a guess. */
         bool voted = s->vote.heard_us >= f->opened_us && s->vote.epoch == f->epoch;
-        if (!f->open || !voted || !counts(ev, i, now_us) || f->epoch <= newest->epoch || s->id[0] == '\0' ||
-            !evidence_is_me(ev, &f->selected) || evidence_epoch_heard(ev) > f->epoch) {
+        if (!f->open || !voted || !counts(ev, i, now_us) || f->epoch <= newest->epoch ||
+            s->id[0] == '\0' || !evidence_is_me(ev, &f->selected) ||
+            evidence_epoch_heard(ev) > f->epoch) {
             continue;
         }
         if (is_majority(count_votes(ev, s->id, f->epoch), newest->n)) {

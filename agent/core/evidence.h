@@ -28,12 +28,12 @@
 #define EVIDENCE_MY_ADDRS_MAX 8
 #define VIEW_FRESH_US 3000000U
 
-#define VERDICTS(X)                                                                    \
-    X(VERDICT_OFF, "off")             /* there are no Sentinels in this mode */        \
-    X(VERDICT_ME, "me")               /* newest names this Redis */                    \
-    X(VERDICT_OTHER, "other")         /* newest names another */                       \
+#define VERDICTS(X)                                                                     \
+    X(VERDICT_OFF, "off")             /* there are no Sentinels in this mode */         \
+    X(VERDICT_ME, "me")               /* newest names this Redis */                     \
+    X(VERDICT_OTHER, "other")         /* newest names another */                        \
     X(VERDICT_OLD_ME, "old-me")       /* newest names my address with another run-id */ \
-    X(VERDICT_NO_MASTER, "no-master") /* a majority answers and none knows a master */ \
+    X(VERDICT_NO_MASTER, "no-master") /* a majority answers and none knows a master */  \
     X(VERDICT_NONE, "none")           /* no majority, no newest, or flagged: proves nothing */
 
 enum verdict { VERDICTS(RPA_ENUM_MEMBER) VERDICT_COUNT };

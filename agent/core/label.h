@@ -23,16 +23,16 @@
 #define LABEL_PER_MINUTE 60U
 
 /* How an API request ended, in the words of what to do next. */
-#define API_OUTCOMES(X)                                                              \
-    X(API_OK, "ok")                                                                  \
-    X(API_UNREACHABLE, "no response")     /* connect, TLS, time-out, reset */        \
-    X(API_UNAUTHORIZED, "401")                                                       \
-    X(API_FORBIDDEN, "403")                                                          \
-    X(API_NOT_FOUND, "404")                                                          \
-    X(API_CONFLICT, "409")                                                           \
-    X(API_INVALID, "422")                 /* another uid, or refused by a policy */  \
-    X(API_THROTTLED, "429")                                                          \
-    X(API_SERVER_ERROR, "5xx")                                                       \
+#define API_OUTCOMES(X)                                                   \
+    X(API_OK, "ok")                                                       \
+    X(API_UNREACHABLE, "no response") /* connect, TLS, time-out, reset */ \
+    X(API_UNAUTHORIZED, "401")                                            \
+    X(API_FORBIDDEN, "403")                                               \
+    X(API_NOT_FOUND, "404")                                               \
+    X(API_CONFLICT, "409")                                                \
+    X(API_INVALID, "422") /* another uid, or refused by a policy */       \
+    X(API_THROTTLED, "429")                                               \
+    X(API_SERVER_ERROR, "5xx")                                            \
     X(API_OTHER, "other")
 
 enum api_outcome { API_OUTCOMES(RPA_ENUM_MEMBER) API_OUTCOME_COUNT };

@@ -14,12 +14,12 @@
 #define LOCAL_LINK_DOWN_US 60000000U /* a replica's link may be down for this long */
 
 /* Why there is no connection; the words of what can be told apart from outside. */
-#define LOCAL_DOWNS(X)                                                             \
-    X(LOCAL_DOWN_NONE, "connected")                                                \
-    X(LOCAL_DOWN_REFUSED, "connection refused")                                    \
-    X(LOCAL_DOWN_CLOSED, "connection closed")                                      \
-    X(LOCAL_DOWN_SILENT, "no answer")                                              \
-    X(LOCAL_DOWN_DENIED, "credentials refused")                                    \
+#define LOCAL_DOWNS(X)                          \
+    X(LOCAL_DOWN_NONE, "connected")             \
+    X(LOCAL_DOWN_REFUSED, "connection refused") \
+    X(LOCAL_DOWN_CLOSED, "connection closed")   \
+    X(LOCAL_DOWN_SILENT, "no answer")           \
+    X(LOCAL_DOWN_DENIED, "credentials refused") \
     X(LOCAL_DOWN_BROKEN, "not a Redis")
 
 enum local_down { LOCAL_DOWNS(RPA_ENUM_MEMBER) };

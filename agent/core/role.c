@@ -276,8 +276,8 @@ static struct target adopt(struct role *r, const struct role_input *in)
     if (!in->own_observed) {
         return hold();
     }
-    bool another = in->own_run_id[0] != '\0' && r->run_id[0] != '\0' &&
-                   strcmp(in->own_run_id, r->run_id) != 0;
+    bool another =
+        in->own_run_id[0] != '\0' && r->run_id[0] != '\0' && strcmp(in->own_run_id, r->run_id) != 0;
     if (in->own_label == ROLE_MASTER && another) {
         return want(ROLE_PENDING, ROLE_WHY_RESTARTED, 0);
     }

@@ -25,66 +25,67 @@
 
 #include "agent/core/evidence.h"
 
-#define ROLE_PROOF_US 3000000U         /* a proof of the local ROLE expires */
-#define ROLE_DEAD_KEEP_US 2000000U     /* a dead master keeps its label for a successor */
-#define ROLE_DEAD_US 1000000U          /* another role is given up when connects are refused */
-#define ROLE_OLD_ME_US 12000000U       /* a restarted master waits for its new run-id */
-#define ROLE_EAGER_US 5000000U         /* newest must confirm an eager proof within */
-#define ROLE_REGRESSION_US 10000000U   /* a lower epoch is accepted after */
-#define ROLE_SUPERSEDED_US 12000000U   /* a peer's label above my proof: it has had time to step down */
+#define ROLE_PROOF_US 3000000U       /* a proof of the local ROLE expires */
+#define ROLE_DEAD_KEEP_US 2000000U   /* a dead master keeps its label for a successor */
+#define ROLE_DEAD_US 1000000U        /* another role is given up when connects are refused */
+#define ROLE_OLD_ME_US 12000000U     /* a restarted master waits for its new run-id */
+#define ROLE_EAGER_US 5000000U       /* newest must confirm an eager proof within */
+#define ROLE_REGRESSION_US 10000000U /* a lower epoch is accepted after */
+#define ROLE_SUPERSEDED_US \
+    12000000U /* a peer's label above my proof: it has had time to step down */
 
-#define ROLE_STATES(X)                                                               \
-    X(ROLE_UNSET, "unset")       /* just started, nothing decided; never written */  \
-    X(ROLE_PENDING, "pending")                                                       \
-    X(ROLE_MASTER, "master")                                                         \
-    X(ROLE_REPLICA, "replica")                                                       \
-    X(ROLE_DEMOTED, "demoted")                                                       \
-    X(ROLE_DRAINING, "draining")                                                     \
+#define ROLE_STATES(X)                                                        \
+    X(ROLE_UNSET, "unset") /* just started, nothing decided; never written */ \
+    X(ROLE_PENDING, "pending")                                                \
+    X(ROLE_MASTER, "master")                                                  \
+    X(ROLE_REPLICA, "replica")                                                \
+    X(ROLE_DEMOTED, "demoted")                                                \
+    X(ROLE_DRAINING, "draining")                                              \
     X(ROLE_FENCED, "fenced")
 
 enum role_state { ROLE_STATES(RPA_ENUM_MEMBER) ROLE_STATE_COUNT };
 
 /* What is known of the local Redis, in one word. */
-#define ROLE_LOCALS(X)                                                                   \
-    X(ROLE_LOCAL_UNKNOWN, "unknown")   /* not yet asked, or unanswered for less than 3 s */ \
-    X(ROLE_LOCAL_DEAD, "dead")         /* connects are refused */                         \
-    X(ROLE_LOCAL_SILENT, "silent")     /* no proof of ROLE for ROLE_PROOF_US */           \
-    X(ROLE_LOCAL_DENIED, "denied")     /* credentials refused */                          \
-    X(ROLE_LOCAL_LOADING, "loading")                                                      \
-    X(ROLE_LOCAL_BUSY, "busy")         /* alive, runs a script: its ROLE cannot be asked */ \
-    X(ROLE_LOCAL_CLUSTER, "cluster")   /* cluster_enabled: not supported yet */           \
-    X(ROLE_LOCAL_SENTINEL, "sentinel") /* the address is a Sentinel's */                  \
-    X(ROLE_LOCAL_MASTER, "master")                                                        \
-    X(ROLE_LOCAL_SLAVE, "slave")       /* first sync done, link up or down for less than tolerated */ \
-    X(ROLE_LOCAL_SYNCING, "syncing")   /* slave that never had a full data set of this master */ \
+#define ROLE_LOCALS(X)                                                                             \
+    X(ROLE_LOCAL_UNKNOWN, "unknown") /* not yet asked, or unanswered for less than 3 s */          \
+    X(ROLE_LOCAL_DEAD, "dead")       /* connects are refused */                                    \
+    X(ROLE_LOCAL_SILENT, "silent")   /* no proof of ROLE for ROLE_PROOF_US */                      \
+    X(ROLE_LOCAL_DENIED, "denied")   /* credentials refused */                                     \
+    X(ROLE_LOCAL_LOADING, "loading")                                                               \
+    X(ROLE_LOCAL_BUSY, "busy")         /* alive, runs a script: its ROLE cannot be asked */        \
+    X(ROLE_LOCAL_CLUSTER, "cluster")   /* cluster_enabled: not supported yet */                    \
+    X(ROLE_LOCAL_SENTINEL, "sentinel") /* the address is a Sentinel's */                           \
+    X(ROLE_LOCAL_MASTER, "master")                                                                 \
+    X(ROLE_LOCAL_SLAVE, "slave") /* first sync done, link up or down for less than tolerated */    \
+    X(ROLE_LOCAL_SYNCING, "syncing")     /* slave that never had a full data set of this master */ \
     X(ROLE_LOCAL_LINK_DOWN, "link-down") /* slave whose link is down for too long */
 
 enum role_local { ROLE_LOCALS(RPA_ENUM_MEMBER) ROLE_LOCAL_COUNT };
 
 /* Why; the text is what people read in annotation, Event and log. */
-#define ROLE_REASONS(X)                                                                    \
-    X(ROLE_WHY_STARTING, "starting: nothing is proven yet")                                \
-    X(ROLE_WHY_ADOPTED, "agent restarted: the present label is kept until there is proof") \
-    X(ROLE_WHY_MAJORITY, "Sentinel's newest configuration names this Redis")               \
-    X(ROLE_WHY_EAGER, "selected by an elected Sentinel and promoted")                      \
-    X(ROLE_WHY_NO_SENTINEL, "ROLE is master and there is no Sentinel in this mode")        \
-    X(ROLE_WHY_BOOTSTRAP, "no Sentinel knows a master and this is the lowest Pod")         \
-    X(ROLE_WHY_SLAVE, "ROLE is slave and its link is up")                                  \
-    X(ROLE_WHY_OTHER, "Sentinel's newest configuration names another Redis")               \
-    X(ROLE_WHY_MIRROR, "a Sentinel fails over to another Redis")                           \
+#define ROLE_REASONS(X)                                                                         \
+    X(ROLE_WHY_STARTING, "starting: nothing is proven yet")                                     \
+    X(ROLE_WHY_ADOPTED, "agent restarted: the present label is kept until there is proof")      \
+    X(ROLE_WHY_MAJORITY, "Sentinel's newest configuration names this Redis")                    \
+    X(ROLE_WHY_EAGER, "selected by an elected Sentinel and promoted")                           \
+    X(ROLE_WHY_NO_SENTINEL, "ROLE is master and there is no Sentinel in this mode")             \
+    X(ROLE_WHY_BOOTSTRAP, "no Sentinel knows a master and this is the lowest Pod")              \
+    X(ROLE_WHY_SLAVE, "ROLE is slave and its link is up")                                       \
+    X(ROLE_WHY_OTHER, "Sentinel's newest configuration names another Redis")                    \
+    X(ROLE_WHY_MIRROR, "a Sentinel fails over to another Redis")                                \
     X(ROLE_WHY_PEER_DEMOTED, "a peer that is master at this or a newer epoch demoted this Pod") \
-    X(ROLE_WHY_SUPERSEDED, "a peer carries the master label at a newer epoch")             \
-    X(ROLE_WHY_TIE, "a peer carries the master label at the same epoch and comes first")   \
-    X(ROLE_WHY_RESTARTED, "Redis was restarted: Sentinel still names its former run-id")   \
-    X(ROLE_WHY_DEAD, "Redis refuses connections")                                          \
-    X(ROLE_WHY_SILENT, "Redis does not answer")                                            \
-    X(ROLE_WHY_DENIED, "Redis refuses the credentials")                                    \
-    X(ROLE_WHY_LOADING, "Redis is loading its data set")                                   \
-    X(ROLE_WHY_CLUSTER, "Redis runs in cluster mode, which is not supported yet")          \
-    X(ROLE_WHY_SENTINEL, "the configured Redis address is a Sentinel's")                   \
-    X(ROLE_WHY_SYNCING, "the first sync with the master is not done")                      \
-    X(ROLE_WHY_LINK_DOWN, "the link to the master is down for too long")                   \
-    X(ROLE_WHY_TERMINATING, "the Pod is terminating")                                      \
+    X(ROLE_WHY_SUPERSEDED, "a peer carries the master label at a newer epoch")                  \
+    X(ROLE_WHY_TIE, "a peer carries the master label at the same epoch and comes first")        \
+    X(ROLE_WHY_RESTARTED, "Redis was restarted: Sentinel still names its former run-id")        \
+    X(ROLE_WHY_DEAD, "Redis refuses connections")                                               \
+    X(ROLE_WHY_SILENT, "Redis does not answer")                                                 \
+    X(ROLE_WHY_DENIED, "Redis refuses the credentials")                                         \
+    X(ROLE_WHY_LOADING, "Redis is loading its data set")                                        \
+    X(ROLE_WHY_CLUSTER, "Redis runs in cluster mode, which is not supported yet")               \
+    X(ROLE_WHY_SENTINEL, "the configured Redis address is a Sentinel's")                        \
+    X(ROLE_WHY_SYNCING, "the first sync with the master is not done")                           \
+    X(ROLE_WHY_LINK_DOWN, "the link to the master is down for too long")                        \
+    X(ROLE_WHY_TERMINATING, "the Pod is terminating")                                           \
     X(ROLE_WHY_FENCE, "annotation redis-pod-agent/fence is set")
 
 enum role_reason { ROLE_REASONS(RPA_ENUM_MEMBER) ROLE_REASON_COUNT };
@@ -92,7 +93,7 @@ enum role_reason { ROLE_REASONS(RPA_ENUM_MEMBER) ROLE_REASON_COUNT };
 struct role_input {
     uint64_t now_us;
     enum role_local local;
-    uint64_t local_since_us;  /* since when `local` has been so */
+    uint64_t local_since_us;     /* since when `local` has been so */
     char run_id[RUN_ID_LEN + 1]; /* of the running process; "" not known */
     struct newest newest;
     enum verdict verdict;
@@ -103,11 +104,11 @@ struct role_input {
     bool fenced;
     bool terminating;
 
-    enum role_state own_label;  /* as stored in the API; ROLE_UNSET: not known, none or foreign */
+    enum role_state own_label; /* as stored in the API; ROLE_UNSET: not known, none or foreign */
     uint64_t own_label_epoch;
     char own_run_id[RUN_ID_LEN + 1]; /* the process that the stored label vouches for; "" none */
-    bool own_observed;          /* the own Pod has been read */
-    uint64_t demoted_by_epoch;  /* beside a label `demoted` that a peer wrote; 0 none */
+    bool own_observed;               /* the own Pod has been read */
+    uint64_t demoted_by_epoch;       /* beside a label `demoted` that a peer wrote; 0 none */
 
     bool peer_master;           /* a peer of my set carries `master` … */
     uint64_t peer_master_epoch; /* … the highest epoch among these … */
@@ -137,9 +138,9 @@ struct role {
 };
 
 struct role_change {
-    bool state;         /* state is another */
-    bool epoch;         /* the same state at another epoch */
-    bool regressed;     /* a lower epoch was accepted just now: tell it in an Event */
+    bool state;     /* state is another */
+    bool epoch;     /* the same state at another epoch */
+    bool regressed; /* a lower epoch was accepted just now: tell it in an Event */
     enum role_state from;
 };
 

@@ -64,7 +64,8 @@ static void add_me(struct config *c, struct sv host, uint16_t port)
 
 static bool is_loopback(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
 }
 
 static void take_announced(struct config *c, struct options *o)
@@ -88,8 +89,9 @@ static void take_announced(struct config *c, struct options *o)
         add_me(c, sv_from(c->redis.host), port);
     }
     if (c->mode == CORE_MODE_SENTINEL && c->me_count == 0) {
-        options_complain(o, OPT_POD_IP, "Sentinel's answers cannot be compared with this Redis "
-                                        "without --pod-ip or --announce-addrs");
+        options_complain(o, OPT_POD_IP,
+                         "Sentinel's answers cannot be compared with this Redis "
+                         "without --pod-ip or --announce-addrs");
     }
 }
 
@@ -161,8 +163,8 @@ static void take_kube(struct config *c, struct options *o)
         (void)snprintf(c->kube_url, sizeof c->kube_url, "%s", url);
     } else if (host != NULL && port != NULL) {
         bool v6 = strchr(host, ':') != NULL;
-        (void)snprintf(c->kube_url, sizeof c->kube_url, "https://%s%s%s:%s", v6 ? "[" : "",
-                       host, v6 ? "]" : "", port);
+        (void)snprintf(c->kube_url, sizeof c->kube_url, "https://%s%s%s:%s", v6 ? "[" : "", host,
+                       v6 ? "]" : "", port);
         o->values[OPT_KUBE_URL] = (struct option_value){c->kube_url, OPTION_FROM_CLUSTER, NULL};
     } else {
         options_complain(o, OPT_KUBE_URL,

@@ -35,7 +35,8 @@ static void log_role(struct driver *d, const struct core_action *a)
              F_STR("reason", role_reason_text(a->reason)),
              F_STR("local", role_local_name(c->input.local)),
              F_STR("verdict", verdict_name(c->input.verdict)),
-             F_U64("sentinels_fresh", c->input.newest.fresh), F_U64("sentinels", c->input.newest.n));
+             F_U64("sentinels_fresh", c->input.newest.fresh),
+             F_U64("sentinels", c->input.newest.n));
 }
 
 static void execute(struct driver *d, const struct core_action *a)
@@ -70,7 +71,8 @@ static void execute(struct driver *d, const struct core_action *a)
         return;
     case ACT_KUBE_EVENT:
         if (a->regressed) {
-            log_warn("role", "a lower configuration epoch was accepted", F_U64("proof_epoch", a->epoch));
+            log_warn("role", "a lower configuration epoch was accepted",
+                     F_U64("proof_epoch", a->epoch));
         }
         kube_port_event(&d->kube, a, d->core.wall_ms);
         return;
@@ -240,8 +242,10 @@ int driver_run(const struct config *cfg, int listen_fd, unsigned restarts)
     d->cfg = cfg;
     d->restarts = restarts;
     d->started_us = loop_now_us();
-    d->label_latency = (struct prom_histogram){.bounds = latency_bounds, .bound_count = ARRAY_LEN(latency_bounds)};
-    d->loop_lag = (struct prom_histogram){.bounds = lag_bounds, .bound_count = ARRAY_LEN(lag_bounds)};
+    d->label_latency =
+        (struct prom_histogram){.bounds = latency_bounds, .bound_count = ARRAY_LEN(latency_bounds)};
+    d->loop_lag =
+        (struct prom_histogram){.bounds = lag_bounds, .bound_count = ARRAY_LEN(lag_bounds)};
     log_set_context(cfg->pod_name, role_state_name(ROLE_UNSET), 0);
     init_handles(d);
     init_core(d);

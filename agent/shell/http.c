@@ -51,9 +51,9 @@ static void answer_probe(struct driver *d, enum probe probe, const struct http_r
 
 static void answer_index(struct driver *d, struct http_response *res)
 {
-    static const char *const paths[] = {"/livez",  "/startupz",  "/readyz?verbose", "/master",
-                                        "/primary", "/replica", "/read-only",
-                                        "/health", "/status",    "/metrics"};
+    static const char *const paths[] = {"/livez",   "/startupz", "/readyz?verbose", "/master",
+                                        "/primary", "/replica",  "/read-only",      "/health",
+                                        "/status",  "/metrics"};
     const struct role *r = &d->core.role;
     res->content_type = HTML;
     buf_addf(res->body,

@@ -114,7 +114,8 @@ static void start_watch(struct kube_port *p, const struct pod *own)
         size_t n = 0;
         selector[0] = '\0';
         if (own->app_name[0] != '\0') {
-            n = (size_t)snprintf(selector, sizeof selector, "app.kubernetes.io/name=%s", own->app_name);
+            n = (size_t)snprintf(selector, sizeof selector, "app.kubernetes.io/name=%s",
+                                 own->app_name);
         }
         if (own->instance[0] != '\0') {
             (void)snprintf(selector + n, sizeof selector - n, "%sapp.kubernetes.io/instance=%s",
@@ -141,7 +142,8 @@ static void on_own_pod(void *arg, const struct kube_result *r)
     }
     if (outcome_of(r) != API_OK) {
         log_refusal("get own pod", r);
-        (void)uv_timer_start(&p->retry, on_retry, LOOKUP_RETRY_MS + rng_below(&p->rng, LOOKUP_RETRY_MS), 0);
+        (void)uv_timer_start(&p->retry, on_retry,
+                             LOOKUP_RETRY_MS + rng_below(&p->rng, LOOKUP_RETRY_MS), 0);
         return;
     }
     (void)str_copy(p->own_uid, sizeof p->own_uid, sv_from(r->pod->uid));
@@ -198,7 +200,8 @@ bool kube_port_patch(struct kube_port *p, uint64_t op, const char *uid, const st
                               .reason = role_reason_text(v->reason)};
     buf_reset(&p->patch);
     REQUIRE(pod_patch_write(&p->patch, &patch, &p->cfg->keys));
-    if (kube_client_patch_pod(p->client, p->cfg->pod_name, buf_sv(&p->patch), on_patched, p, &e) != 0) {
+    if (kube_client_patch_pod(p->client, p->cfg->pod_name, buf_sv(&p->patch), on_patched, p, &e) !=
+        0) {
         return false;
     }
     p->op = op;
@@ -295,7 +298,8 @@ void kube_port_event(struct kube_port *p, const struct core_action *a, uint64_t 
         return;
     }
     struct queued_event *q = &p->queue[p->queue_len++];
-    *q = (struct queued_event){.wall_ms = wall_ms, .serial = wall_ms << 12 | (p->event_serial++ & 0xfff)};
+    *q = (struct queued_event){.wall_ms = wall_ms,
+                               .serial = wall_ms << 12 | (p->event_serial++ & 0xfff)};
     if (a->regressed) {
         q->warning = true;
         (void)snprintf(q->reason, sizeof q->reason, "EpochRegressed");

@@ -17,7 +17,7 @@ struct kube_port {
     uint64_t op;                /* core's request in flight */
     struct buf patch;
     bool watching;
-    bool watch_up; /* synced and not down since */
+    bool watch_up;    /* synced and not down since */
     uv_timer_t retry; /* of the first read of the own Pod */
 
     struct queued_event {

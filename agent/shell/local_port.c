@@ -109,8 +109,10 @@ void local_port_init(struct local_port *p, uv_loop_t *loop, const struct config 
     struct redis_conn_ops ops = {.up = on_up, .down = on_down, .arg = p};
     p->commands = redis_conn_new(loop, &conn, &ops);
     if (cfg->mode == CORE_MODE_SENTINEL) {
-        struct redis_conn_ops hello_ops = {
-            .up = on_hello_up, .down = on_hello_down, .message = on_hello, .arg = p};
+        struct redis_conn_ops hello_ops = {.up = on_hello_up,
+                                           .down = on_hello_down,
+                                           .message = on_hello,
+                                           .arg = p};
         static const char *const channels[] = {HELLO_CHANNEL};
         conn.rng_seed++;
         p->hellos = redis_conn_new(loop, &conn, &hello_ops);

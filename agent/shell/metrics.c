@@ -32,7 +32,8 @@ static void write_build(struct buf *out)
 static void write_role(const struct driver *d, struct buf *out, uint64_t now_us)
 {
     const struct role *r = &d->core.role;
-    promtext_family(out, NAME("role"), PROM_GAUGE, "1 for the role that this Pod has, 0 for the others.");
+    promtext_family(out, NAME("role"), PROM_GAUGE,
+                    "1 for the role that this Pod has, 0 for the others.");
     for (size_t s = ROLE_PENDING; s < ROLE_STATE_COUNT; s++) {
         const struct prom_label label = {"role", role_state_name((enum role_state)s)};
         promtext_u64(out, NAME("role"), &label, 1, r->state == (enum role_state)s ? 1 : 0);
@@ -51,7 +52,8 @@ static void write_label(const struct driver *d, struct buf *out, uint64_t now_us
     const struct label *l = &d->core.label;
     gauge(out, NAME("label_in_sync"), "1 where the stored label is the wanted one.",
           label_is_synced(l) ? 1 : 0);
-    gauge(out, NAME("label_desync_seconds"), "Time for which wanted and stored label have differed.",
+    gauge(out, NAME("label_desync_seconds"),
+          "Time for which wanted and stored label have differed.",
           l->desync_since_us == 0 ? 0 : age_s(now_us, l->desync_since_us));
     counter(out, NAME("label_patches_total"), "PATCH requests sent for the label.", l->patches);
     counter(out, NAME("label_acknowledged_total"), "PATCH requests answered 2xx.", l->acknowledged);
@@ -68,19 +70,23 @@ static void write_evidence(const struct driver *d, struct buf *out, uint64_t now
           local_is_proven(&c->local, now_us) ? 1 : 0);
     gauge(out, NAME("redis_proof_age_seconds"), "Age of the last answered ROLE; -1: none yet.",
           age_s(now_us, c->local.role_us));
-    gauge(out, NAME("sentinels_configured"), "Sentinels that are configured.", c->evidence.configured);
+    gauge(out, NAME("sentinels_configured"), "Sentinels that are configured.",
+          c->evidence.configured);
     gauge(out, NAME("sentinels_reachable"), "Sentinels with a view younger than 3 s.", n->fresh);
     gauge(out, NAME("sentinels_agreeing"), "Sentinels that name the newest master.", n->naming);
-    promtext_family(out, NAME("sentinel_verdict"), PROM_GAUGE, "1 for what the Sentinels prove about this Redis.");
+    promtext_family(out, NAME("sentinel_verdict"), PROM_GAUGE,
+                    "1 for what the Sentinels prove about this Redis.");
     for (size_t v = 0; v < VERDICT_COUNT; v++) {
         const struct prom_label label = {"verdict", verdict_name((enum verdict)v)};
-        promtext_u64(out, NAME("sentinel_verdict"), &label, 1, c->input.verdict == (enum verdict)v ? 1 : 0);
+        promtext_u64(out, NAME("sentinel_verdict"), &label, 1,
+                     c->input.verdict == (enum verdict)v ? 1 : 0);
     }
     unsigned masters = strcmp(c->label.seen.role, role_state_name(ROLE_MASTER)) == 0 ? 1 : 0;
     for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
         masters += strcmp(c->peers[i].role, role_state_name(ROLE_MASTER)) == 0 ? 1 : 0;
     }
-    gauge(out, NAME("masters_labelled"), "Pods of the set that carry the master label, as watched.", masters);
+    gauge(out, NAME("masters_labelled"), "Pods of the set that carry the master label, as watched.",
+          masters);
 }
 
 static void write_connections(const struct driver *d, struct buf *out)
@@ -95,8 +101,8 @@ static void write_connections(const struct driver *d, struct buf *out)
                          d->counters.downs[t][why]);
         }
     }
-    counter(out, NAME("unreadable_replies_total"), "Answers of Redis or Sentinel that did not parse.",
-            d->counters.bad_replies);
+    counter(out, NAME("unreadable_replies_total"),
+            "Answers of Redis or Sentinel that did not parse.", d->counters.bad_replies);
 }
 
 static void write_api(const struct driver *d, struct buf *out)
@@ -111,14 +117,18 @@ static void write_api(const struct driver *d, struct buf *out)
             const struct prom_label labels[] = {{"verb", kube_verb_name((enum kube_verb)v)},
                                                 {"code", kube_outcome_name((enum kube_outcome)o)}};
             if (k->requests[v][o] > 0) {
-                promtext_u64(out, NAME("api_requests_total"), labels, ARRAY_LEN(labels), k->requests[v][o]);
+                promtext_u64(out, NAME("api_requests_total"), labels, ARRAY_LEN(labels),
+                             k->requests[v][o]);
             }
         }
     }
-    counter(out, NAME("watch_restarts_total"), "Times the watch was begun anew.", k->watch_restarts);
+    counter(out, NAME("watch_restarts_total"), "Times the watch was begun anew.",
+            k->watch_restarts);
     gauge(out, NAME("watch_up"), "1 where the watch delivers.", d->kube.watch_up ? 1 : 0);
-    counter(out, NAME("kube_events_sent_total"), "Kubernetes Events written.", d->counters.events_sent);
-    counter(out, NAME("kube_events_dropped_total"), "Kubernetes Events given up.", d->counters.events_dropped);
+    counter(out, NAME("kube_events_sent_total"), "Kubernetes Events written.",
+            d->counters.events_sent);
+    counter(out, NAME("kube_events_dropped_total"), "Kubernetes Events given up.",
+            d->counters.events_dropped);
 }
 
 void metrics_write(const struct driver *d, struct buf *out)
@@ -131,8 +141,11 @@ void metrics_write(const struct driver *d, struct buf *out)
     write_connections(d, out);
     write_api(d, out);
     counter(out, NAME("http_requests_total"), "HTTP requests answered.", d->http_requests);
-    counter(out, NAME("clock_gaps_total"), "Times the agent was stopped for longer than 2.5 s.", d->core.gaps);
-    counter(out, NAME("worker_restarts_total"), "Times the parent has started a new worker.", d->restarts);
-    promtext_family(out, NAME("loop_lag_seconds"), PROM_HISTOGRAM, "How late the loop's timer fired.");
+    counter(out, NAME("clock_gaps_total"), "Times the agent was stopped for longer than 2.5 s.",
+            d->core.gaps);
+    counter(out, NAME("worker_restarts_total"), "Times the parent has started a new worker.",
+            d->restarts);
+    promtext_family(out, NAME("loop_lag_seconds"), PROM_HISTOGRAM,
+                    "How late the loop's timer fired.");
     promtext_histogram(out, NAME("loop_lag_seconds"), &d->loop_lag);
 }

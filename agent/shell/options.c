@@ -347,7 +347,8 @@ static void take_flags(struct options *o, int argc, char *const *argv)
     }
     for (int i = optind; i < argc; i++) {
         o->usage_error = true;
-        buf_addf(&o->errors, "'%.100s': nothing is expected here; options start with --\n", argv[i]);
+        buf_addf(&o->errors, "'%.100s': nothing is expected here; options start with --\n",
+                 argv[i]);
     }
 }
 

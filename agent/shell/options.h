@@ -14,81 +14,80 @@
 
 #define OPTIONS_ERRORS_MAX (64 * 1024)
 
-#define OPTION_TYPES(X)                                                              \
-    X(OPTION_STRING, "text")                                                         \
-    X(OPTION_FILE, "file")                                                           \
-    X(OPTION_ADDR, "host:port or unix:/path")                                        \
-    X(OPTION_ADDRS, "host:port,…")                                                   \
-    X(OPTION_HOSTS, "host[:port],…")                                                 \
-    X(OPTION_LISTEN, "[address]:port")                                               \
-    X(OPTION_URL, "http(s)://host[:port]")                                           \
-    X(OPTION_LABEL, "label key")                                                     \
-    X(OPTION_NUMBER, "number")                                                       \
-    X(OPTION_SWITCH, "on, off")                                                      \
+#define OPTION_TYPES(X)                       \
+    X(OPTION_STRING, "text")                  \
+    X(OPTION_FILE, "file")                    \
+    X(OPTION_ADDR, "host:port or unix:/path") \
+    X(OPTION_ADDRS, "host:port,…")            \
+    X(OPTION_HOSTS, "host[:port],…")          \
+    X(OPTION_LISTEN, "[address]:port")        \
+    X(OPTION_URL, "http(s)://host[:port]")    \
+    X(OPTION_LABEL, "label key")              \
+    X(OPTION_NUMBER, "number")                \
+    X(OPTION_SWITCH, "on, off")               \
     X(OPTION_CHOICE, "choice")
 
 enum option_type { OPTION_TYPES(RPA_ENUM_MEMBER) };
 
 /*  name, flag, second environment name, type, default, min, max, choices, help          */
-#define OPTIONS(X)                                                                        \
-    X(OPT_REDIS_ADDR, "redis-addr", NULL, OPTION_ADDR, "127.0.0.1:6379", 0, 0, NULL,      \
-      "the Redis of this Pod")                                                            \
-    X(OPT_REDIS_USER, "redis-user", NULL, OPTION_STRING, "", 0, 128, NULL,                \
-      "ACL user for Redis; empty: the default user")                                      \
-    X(OPT_REDIS_PASSWORD_FILE, "redis-password-file", NULL, OPTION_FILE, "", 0, 0, NULL,  \
-      "file with the password for Redis; read again when it changes")                     \
-    X(OPT_SENTINEL_ADDRS, "sentinel-addrs", NULL, OPTION_ADDRS, "", 0, 16, NULL,          \
-      "all Sentinels; a name may stand for several addresses")                            \
-    X(OPT_SENTINEL_COUNT, "sentinel-count", NULL, OPTION_NUMBER, "0", 0, 16, NULL,        \
-      "how many Sentinels there are; 0: as many as --sentinel-addrs names")               \
-    X(OPT_SENTINEL_MASTER, "sentinel-master", NULL, OPTION_STRING, "mymaster", 1, 127,    \
-      NULL, "name under which the Sentinels watch the master")                            \
-    X(OPT_SENTINEL_USER, "sentinel-user", NULL, OPTION_STRING, "", 0, 128, NULL,          \
-      "ACL user for the Sentinels")                                                       \
-    X(OPT_SENTINEL_PASSWORD_FILE, "sentinel-password-file", NULL, OPTION_FILE, "", 0, 0,  \
-      NULL, "file with the password for the Sentinels")                                   \
-    X(OPT_ANNOUNCE_ADDRS, "announce-addrs", NULL, OPTION_HOSTS, "", 0, 6, NULL,           \
-      "every spelling under which Sentinel may know this Redis, beside the Pod IP")       \
-    X(OPT_POD_NAME, "pod-name", "POD_NAME", OPTION_STRING, "", 0, 253, NULL,              \
-      "this Pod (downward API: metadata.name)")                                           \
-    X(OPT_POD_NAMESPACE, "pod-namespace", "POD_NAMESPACE", OPTION_STRING, "", 0, 63,      \
-      NULL, "its namespace; default: that of the service account")                        \
-    X(OPT_POD_UID, "pod-uid", "POD_UID", OPTION_STRING, "", 0, 63, NULL,                  \
-      "its uid (metadata.uid): labels are only written to this very Pod")                 \
-    X(OPT_POD_IP, "pod-ip", "POD_IP", OPTION_STRING, "", 0, 45, NULL,                     \
-      "its IP (status.podIP)")                                                            \
-    X(OPT_POD_SELECTOR, "pod-selector", NULL, OPTION_STRING, "", 0, 500, NULL,            \
-      "label selector of the Pods to watch; default: the app.kubernetes.io/name and "     \
-      "/instance labels of this Pod")                                                     \
-    X(OPT_KUBE_URL, "kube-url", NULL, OPTION_URL, "", 0, 0, NULL,                         \
-      "API server; default: in-cluster; none: write no label")                            \
-    X(OPT_KUBE_TOKEN_FILE, "kube-token-file", NULL, OPTION_FILE,                          \
-      "/var/run/secrets/kubernetes.io/serviceaccount/token", 0, 0, NULL,                  \
-      "bearer token; read again when it changes")                                         \
-    X(OPT_KUBE_CA_FILE, "kube-ca-file", NULL, OPTION_FILE,                                \
-      "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", 0, 0, NULL,                 \
-      "CA of the API server; read again when it changes")                                 \
-    X(OPT_HTTP_ADDR, "http-addr", NULL, OPTION_LISTEN, "[::]:8080", 0, 0, NULL,           \
-      "where probes, status and metrics are served")                                      \
-    X(OPT_ROLE_LABEL, "role-label", NULL, OPTION_LABEL, "role", 0, 0, NULL,               \
-      "label that carries the role")                                                      \
-    X(OPT_ROLE_LABEL_LEGACY, "role-label-legacy", NULL, OPTION_LABEL, "", 0, 0, NULL,     \
-      "second label written with the same value, for migrations")                         \
-    X(OPT_MODE, "mode", NULL, OPTION_CHOICE, "auto", 0, 0,                                \
-      "auto standalone replication sentinel cluster",                                     \
-      "auto: sentinel where --sentinel-addrs is set, else by ROLE; cluster: not yet")     \
-    X(OPT_EAGER, "eager", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                          \
-      "take an elected Sentinel's promotion as proof, before +switch-master says so")     \
-    X(OPT_LOG_LEVEL, "log-level", NULL, OPTION_CHOICE, "info", 0, 0,                      \
-      "error warn info debug", "what is logged")
+#define OPTIONS(X)                                                                             \
+    X(OPT_REDIS_ADDR, "redis-addr", NULL, OPTION_ADDR, "127.0.0.1:6379", 0, 0, NULL,           \
+      "the Redis of this Pod")                                                                 \
+    X(OPT_REDIS_USER, "redis-user", NULL, OPTION_STRING, "", 0, 128, NULL,                     \
+      "ACL user for Redis; empty: the default user")                                           \
+    X(OPT_REDIS_PASSWORD_FILE, "redis-password-file", NULL, OPTION_FILE, "", 0, 0, NULL,       \
+      "file with the password for Redis; read again when it changes")                          \
+    X(OPT_SENTINEL_ADDRS, "sentinel-addrs", NULL, OPTION_ADDRS, "", 0, 16, NULL,               \
+      "all Sentinels; a name may stand for several addresses")                                 \
+    X(OPT_SENTINEL_COUNT, "sentinel-count", NULL, OPTION_NUMBER, "0", 0, 16, NULL,             \
+      "how many Sentinels there are; 0: as many as --sentinel-addrs names")                    \
+    X(OPT_SENTINEL_MASTER, "sentinel-master", NULL, OPTION_STRING, "mymaster", 1, 127, NULL,   \
+      "name under which the Sentinels watch the master")                                       \
+    X(OPT_SENTINEL_USER, "sentinel-user", NULL, OPTION_STRING, "", 0, 128, NULL,               \
+      "ACL user for the Sentinels")                                                            \
+    X(OPT_SENTINEL_PASSWORD_FILE, "sentinel-password-file", NULL, OPTION_FILE, "", 0, 0, NULL, \
+      "file with the password for the Sentinels")                                              \
+    X(OPT_ANNOUNCE_ADDRS, "announce-addrs", NULL, OPTION_HOSTS, "", 0, 6, NULL,                \
+      "every spelling under which Sentinel may know this Redis, beside the Pod IP")            \
+    X(OPT_POD_NAME, "pod-name", "POD_NAME", OPTION_STRING, "", 0, 253, NULL,                   \
+      "this Pod (downward API: metadata.name)")                                                \
+    X(OPT_POD_NAMESPACE, "pod-namespace", "POD_NAMESPACE", OPTION_STRING, "", 0, 63, NULL,     \
+      "its namespace; default: that of the service account")                                   \
+    X(OPT_POD_UID, "pod-uid", "POD_UID", OPTION_STRING, "", 0, 63, NULL,                       \
+      "its uid (metadata.uid): labels are only written to this very Pod")                      \
+    X(OPT_POD_IP, "pod-ip", "POD_IP", OPTION_STRING, "", 0, 45, NULL, "its IP (status.podIP)") \
+    X(OPT_POD_SELECTOR, "pod-selector", NULL, OPTION_STRING, "", 0, 500, NULL,                 \
+      "label selector of the Pods to watch; default: the app.kubernetes.io/name and "          \
+      "/instance labels of this Pod")                                                          \
+    X(OPT_KUBE_URL, "kube-url", NULL, OPTION_URL, "", 0, 0, NULL,                              \
+      "API server; default: in-cluster; none: write no label")                                 \
+    X(OPT_KUBE_TOKEN_FILE, "kube-token-file", NULL, OPTION_FILE,                               \
+      "/var/run/secrets/kubernetes.io/serviceaccount/token", 0, 0, NULL,                       \
+      "bearer token; read again when it changes")                                              \
+    X(OPT_KUBE_CA_FILE, "kube-ca-file", NULL, OPTION_FILE,                                     \
+      "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", 0, 0, NULL,                      \
+      "CA of the API server; read again when it changes")                                      \
+    X(OPT_HTTP_ADDR, "http-addr", NULL, OPTION_LISTEN, "[::]:8080", 0, 0, NULL,                \
+      "where probes, status and metrics are served")                                           \
+    X(OPT_ROLE_LABEL, "role-label", NULL, OPTION_LABEL, "role", 0, 0, NULL,                    \
+      "label that carries the role")                                                           \
+    X(OPT_ROLE_LABEL_LEGACY, "role-label-legacy", NULL, OPTION_LABEL, "", 0, 0, NULL,          \
+      "second label written with the same value, for migrations")                              \
+    X(OPT_MODE, "mode", NULL, OPTION_CHOICE, "auto", 0, 0,                                     \
+      "auto standalone replication sentinel cluster",                                          \
+      "auto: sentinel where --sentinel-addrs is set, else by ROLE; cluster: not yet")          \
+    X(OPT_EAGER, "eager", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                               \
+      "take an elected Sentinel's promotion as proof, before +switch-master says so")          \
+    X(OPT_LOG_LEVEL, "log-level", NULL, OPTION_CHOICE, "info", 0, 0, "error warn info debug",  \
+      "what is logged")
 
 #define OPTION_MEMBER(name, ...) name,
 enum option_id { OPTIONS(OPTION_MEMBER) OPTION_COUNT };
 
-#define OPTION_SOURCES(X)                   \
-    X(OPTION_FROM_DEFAULT, "default")       \
-    X(OPTION_FROM_ENV, "environment")       \
-    X(OPTION_FROM_FLAG, "flag")             \
+#define OPTION_SOURCES(X)             \
+    X(OPTION_FROM_DEFAULT, "default") \
+    X(OPTION_FROM_ENV, "environment") \
+    X(OPTION_FROM_FLAG, "flag")       \
     X(OPTION_FROM_CLUSTER, "in-cluster")
 
 enum option_source { OPTION_SOURCES(RPA_ENUM_MEMBER) };

@@ -23,8 +23,8 @@ struct port_sink {
 };
 
 /* Counts for /metrics: reconnects by target and reason. */
-#define PORT_TARGETS(X)               \
-    X(PORT_REDIS, "redis")            \
+#define PORT_TARGETS(X)    \
+    X(PORT_REDIS, "redis") \
     X(PORT_SENTINEL, "sentinel")
 
 enum port_target { PORT_TARGETS(RPA_ENUM_MEMBER) PORT_TARGET_COUNT };

@@ -42,7 +42,8 @@ static void on_myid(void *arg, const struct resp *reply, const struct err *err)
     }
     if (sentinel_myid_parse(id, reply, &e) != 0) {
         /* Without an id its votes cannot be counted: the eager rule does without it. */
-        log_warn(MOD, "SENTINEL MYID gives no id", F_STR("host", s->addr.host), F_STR("error", e.msg));
+        log_warn(MOD, "SENTINEL MYID gives no id", F_STR("host", s->addr.host),
+                 F_STR("error", e.msg));
         return;
     }
     send_event(s, &(struct core_event){.type = CORE_SENTINEL_ID, .u.id = id});
@@ -195,8 +196,8 @@ static void on_message(void *arg, struct sv channel, struct sv payload)
     struct err e;
     if (sentinel_event_parse(&event, channel, payload, &e) != 0) {
         s->port->counters->bad_replies++;
-        log_warn(MOD, "cannot read an event", F_STR("host", s->addr.host),
-                 F_SV("channel", channel), F_STR("error", e.msg));
+        log_warn(MOD, "cannot read an event", F_STR("host", s->addr.host), F_SV("channel", channel),
+                 F_STR("error", e.msg));
         send_event(s, &(struct core_event){.type = CORE_SENTINEL_HINT});
         return;
     }
@@ -224,7 +225,8 @@ static void open_slot(struct sentinel_port *p, size_t name, struct sv host, uint
         s = !p->slots[i].used && p->slots[i].open == 0 ? &p->slots[i] : NULL;
     }
     if (s == NULL) {
-        log_warn(MOD, "more addresses than can be watched; this one is left out", F_SV("host", host));
+        log_warn(MOD, "more addresses than can be watched; this one is left out",
+                 F_SV("host", host));
         return;
     }
     *s = (struct sentinel_slot){.port = p, .used = true, .name = name};
@@ -241,8 +243,10 @@ static void open_slot(struct sentinel_port *p, size_t name, struct sv host, uint
         .rng_seed = uv_hrtime() + slot_index(s),
     };
     struct redis_conn_ops ops = {.up = on_commands_up, .down = on_commands_down, .arg = s};
-    struct redis_conn_ops event_ops = {
-        .up = on_events_up, .down = on_events_down, .message = on_message, .arg = s};
+    struct redis_conn_ops event_ops = {.up = on_events_up,
+                                       .down = on_events_down,
+                                       .message = on_message,
+                                       .arg = s};
     s->commands = redis_conn_new(p->loop, &conn, &ops);
     conn.rng_seed++;
     s->events = redis_conn_new(p->loop, &conn, &event_ops);

@@ -171,6 +171,7 @@ int supervisor_run(supervisor_worker_fn *worker, void *arg)
         if (!pause_before_restart(&s, delay_ms)) {
             return EXIT_CODE_OK;
         }
-        delay_ms = delay_ms == 0 ? SUPERVISOR_DELAY_MIN_MS : u64_min(delay_ms * 2, SUPERVISOR_DELAY_MAX_MS);
+        delay_ms = delay_ms == 0 ? SUPERVISOR_DELAY_MIN_MS
+                                 : u64_min(delay_ms * 2, SUPERVISOR_DELAY_MAX_MS);
     }
 }

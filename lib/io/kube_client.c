@@ -66,11 +66,9 @@ static void on_done(void *arg, const struct http_result *result)
         .elapsed_us = result->elapsed_us,
     };
 
-    if (result->err) {
-        r->cb(r->arg, &out);
-    } else if (result->status < 200 || result->status > 299) {
+    if (!result->err && (result->status < 200 || result->status > 299)) {
         report_refusal(r, &out, result->body);
-    } else if (r->wants_pod) {
+    } else if (!result->err && r->wants_pod) {
         report_pod(r, &out, result->body);
     } else {
         r->cb(r->arg, &out);

@@ -4,7 +4,7 @@
 
 #include "lib/base/buf.h"
 
-/* A line each, "name version\n"; hiredis is linked statically, so its own is the one compiled in. */
+/* A line each, "name version\n". hiredis tells no version at run time: the compiled-in one. */
 void versions_write(struct buf *out);
 
 #endif

@@ -144,8 +144,9 @@ class Failover:
         if flipped is None or label is None or first is None or first_by_switch is None:
             raise Failed("the timeline has a hole")
         say()
-        say(f"  The label followed {(label - flipped) * 1000:.1f} ms after the new master was there;")
-        say(f"  clients wrote {(first_by_switch - first) * 1000:.0f} ms sooner than by +switch-master.")
+        followed, sooner = (label - flipped) * 1000, (first_by_switch - first) * 1000
+        say(f"  The label followed {followed:.1f} ms after the new master was there;")
+        say(f"  clients wrote {sooner:.0f} ms sooner than by +switch-master.")
         if first >= first_by_switch:
             raise Failed("the agents were not faster than +switch-master")
 
@@ -210,7 +211,7 @@ def play(args: argparse.Namespace) -> None:
         failover = None
         wait(top.settled, "labels, ROLE and Sentinels agree")
         table(top)
-        say(green(f"Done: {new.pod} is the master, {old.pod} its replica, and all labels are true."))
+        say(green(f"Done: {new.pod} is master, {old.pod} its replica, and all labels are true."))
         if args.keep:
             keep(top)
     except Failed as error:

@@ -158,7 +158,9 @@ def test_a_pod_of_the_same_name_is_not_touched(topology: MakeTopology, kube: Kub
     replica = replica_of(top)
     kube.delete_pod(replica.pod)
     kube.create_pod(replica.pod, ip=replica.host, labels={"role": "other"})
-    top.wait(lambda: top.status(replica)["label"]["foreign"], 5, "the agent sees that it is another")
+    top.wait(
+        lambda: top.status(replica)["label"]["foreign"], 5, "the agent sees that it is another"
+    )
     assert top.labels()[replica.pod] == "other"
 
 

@@ -16,16 +16,31 @@ USAGE, CONFIG = 2, 78
 def run(
     agent: Path, *args: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("RPA_", "POD_", "KUBERNETES"))}
+    clean = {
+        k: v for k, v in os.environ.items() if not k.startswith(("RPA_", "POD_", "KUBERNETES"))
+    }
     return subprocess.run(
-        [agent, *args], capture_output=True, text=True, timeout=10, env=clean | (env or {}), check=False
+        [agent, *args],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        env=clean | (env or {}),
+        check=False,
     )
 
 
 def test_help_names_every_command_option_and_exit_code(agent: Path) -> None:
     out = run(agent, "--help")
     assert out.returncode == 0
-    for word in ("run", "check-config", "print-config", "version", "--sentinel-addrs", "RPA_MODE", "78"):
+    for word in (
+        "run",
+        "check-config",
+        "print-config",
+        "version",
+        "--sentinel-addrs",
+        "RPA_MODE",
+        "78",
+    ):
         assert word in out.stdout
     assert run(agent, "help").stdout == out.stdout
     assert run(agent, "run", "--help").stdout == out.stdout
@@ -87,4 +102,6 @@ def test_readme_table_is_the_option_table(agent: Path) -> None:
     readme = (ROOT / "README.md").read_text()
     found = re.search(r"<!-- OPTIONS -->\n(.*?)\n<!-- /OPTIONS -->", readme, re.S)
     assert found, "README.md has no table between the OPTIONS marks"
-    assert found[1].strip() == table, "paste `redis-pod-agent print-config --markdown` into README.md"
+    assert found[1].strip() == table, (
+        "paste `redis-pod-agent print-config --markdown` into README.md"
+    )

@@ -223,9 +223,7 @@ MOMENTS += ["+promoted-slave", "+switch-master"]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_agents_killed_in_the_middle(
-    topology: MakeTopology, kube: KubeServer, moment: str
-) -> None:
+def test_agents_killed_in_the_middle(topology: MakeTopology, kube: KubeServer, moment: str) -> None:
     """Every worker dies when the first Sentinel tells of `moment`; the parents start others,
     and the outcome is the same."""
     top = topology()

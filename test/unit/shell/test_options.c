@@ -127,10 +127,17 @@ static void test_valid_forms(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "--redis-addr unix:/run/redis.sock", "--redis-addr [::1]:6379", "--sentinel-addrs a:1,[::1]:2",
-        "--announce-addrs ::1,10.0.0.1:6380,redis-0.redis", "--http-addr :0", "--http-addr 127.0.0.1:0",
-        "--kube-url none", "--kube-url http://127.0.0.1:1", "--role-label example.com/role",
-        "--sentinel-count 16", "--eager off",
+        "--redis-addr unix:/run/redis.sock",
+        "--redis-addr [::1]:6379",
+        "--sentinel-addrs a:1,[::1]:2",
+        "--announce-addrs ::1,10.0.0.1:6380,redis-0.redis",
+        "--http-addr :0",
+        "--http-addr 127.0.0.1:0",
+        "--kube-url none",
+        "--kube-url http://127.0.0.1:1",
+        "--role-label example.com/role",
+        "--sentinel-count 16",
+        "--eager off",
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct parsed p;
@@ -193,7 +200,8 @@ static void test_help_and_markdown_name_every_option(void **state)
     }
 }
 
-#define IN_KUBE "--kube-url http://127.0.0.1:1 --pod-name redis-2 --pod-namespace n --pod-ip 10.0.0.2 "
+#define IN_KUBE \
+    "--kube-url http://127.0.0.1:1 --pod-name redis-2 --pod-namespace n --pod-ip 10.0.0.2 "
 
 static void test_config_completes_addresses(void **state)
 {
@@ -201,8 +209,10 @@ static void test_config_completes_addresses(void **state)
     struct parsed p;
     struct config c;
     char text[ADDR_TEXT_MAX];
-    parse(&p, IN_KUBE "--sentinel-addrs a:1,b:2,c:3 --redis-addr 127.0.0.1:7000 "
-                      "--announce-addrs redis-2.redis,other:7001,fd00::2", "");
+    parse(&p,
+          IN_KUBE "--sentinel-addrs a:1,b:2,c:3 --redis-addr 127.0.0.1:7000 "
+                  "--announce-addrs redis-2.redis,other:7001,fd00::2",
+          "");
     assert_int_equal(config_from_options(&c, &p.o), 0);
     assert_int_equal(c.mode, CORE_MODE_SENTINEL);
     assert_int_equal(c.sentinel_count, 3);
@@ -227,7 +237,8 @@ static void test_config_modes_and_contradictions(void **state)
         {"--kube-url none --mode cluster", "not supported yet"},
         {"--kube-url none --mode sentinel", "needs the Sentinels' addresses"},
         {"--kube-url none --mode standalone --sentinel-addrs a:1", "contradicts"},
-        {"--kube-url none --sentinel-addrs a:1,b:1 --sentinel-count 1 --pod-ip 10.0.0.1", "less than"},
+        {"--kube-url none --sentinel-addrs a:1,b:1 --sentinel-count 1 --pod-ip 10.0.0.1",
+         "less than"},
         {"--kube-url none --sentinel-count 3", "no address"},
         {"--kube-url none --sentinel-addrs a:1", "cannot be compared"},
         {"--kube-url none --redis-user u", "needs --redis-password-file"},
