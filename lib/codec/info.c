@@ -1,6 +1,8 @@
 #include "lib/codec/info.h"
 
-static const char *const field_names[] = {INFO_FIELDS(RPA_ENUM_NAME)};
+/* With their lengths, because every line of a long INFO is compared with each. */
+#define FIELD_NAME(name, text) [name] = {(text), sizeof(text) - 1},
+static const struct sv field_names[] = {INFO_FIELDS(FIELD_NAME)};
 
 bool info_has(const struct info *info, enum info_field field)
 {
@@ -131,7 +133,7 @@ static bool find_field(struct sv key, enum info_field *ret)
         return true;
     }
     for (size_t f = 0; f < INFO_FIELD_COUNT; f++) {
-        if (sv_eq_str(key, field_names[f])) {
+        if (key.len == field_names[f].len && sv_eq(key, field_names[f])) {
             *ret = (enum info_field)f;
             return true;
         }

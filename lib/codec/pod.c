@@ -154,7 +154,6 @@ static void take_annotations(struct pod *out, const cJSON *notes)
 
 static int take_pod(struct pod *ret, const cJSON *json, const struct pod_keys *keys, struct err *e)
 {
-    struct pod out = {.ordinal = -1};
     const cJSON *meta = member(json, "metadata");
     const cJSON *spec = member(json, "spec");
     struct sv kind = text_of(json, "kind");
@@ -167,6 +166,7 @@ static int take_pod(struct pod *ret, const cJSON *json, const struct pod_keys *k
     if (name.len == 0 || uid.len == 0) {
         return err_set(e, ERR_PROTO, "Pod without a name or a uid");
     }
+    struct pod out = {.ordinal = -1};
     bool fits = str_copy(out.name, sizeof out.name, name) &&
                 str_copy(out.uid, sizeof out.uid, uid) &&
                 str_copy(out.resource_version, sizeof out.resource_version,

@@ -17,12 +17,13 @@
 #define POD_REASON_MAX 255
 #define POD_IP_MAX 45
 #define POD_JSON_MAX (1024 * 1024)          /* one Pod, one watch line */
-#define POD_LIST_JSON_MAX (8 * 1024 * 1024) /* one page of a list */
+#define POD_LIST_JSON_MAX (4 * 1024 * 1024) /* one page of a list */
 #define POD_JSON_DEPTH_MAX 64
-/* Values (a tree node costs about 80 bytes) in one Pod and in one page of a list; the largest
- * Pods seen have a thousand. */
+/* Values in one Pod and in one page of a list (100 Pods); the largest Pods seen have a thousand.
+ * They bound memory (about 100 bytes each) and, with the sizes, the time that a parser holds
+ * the loop up: less than 50 ms for the worst page. */
 #define POD_JSON_VALUES_MAX 32768
-#define POD_LIST_JSON_VALUES_MAX 262144
+#define POD_LIST_JSON_VALUES_MAX 131072
 
 #define POD_ANNOTATION_PREFIX "redis-pod-agent/"
 
