@@ -21,6 +21,7 @@ from urllib.request import Request, urlopen
 
 from .kube_api import Unavailable
 from .kube_client import KubeClient
+from .procs import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 START_ATTEMPTS = 3
@@ -80,41 +81,8 @@ def make_keys(folder: Path) -> None:
     openssl(folder, "ec", "-in", "sa.key", "-pubout", "-out", "sa.pub")
 
 
-class Process:
-    """A child whose output goes to NAME.log in `folder`."""
-
-    def __init__(self, name: str, argv: list[str], folder: Path) -> None:
-        self.name = name
-        self.log = folder / f"{name}.log"
-        # A parent that dies by SIGKILL cannot end its children; the kernel does. (It counts the
-        # thread that started them as the parent.)
-        setpriv = shutil.which("setpriv")
-        guard = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
-        with self.log.open("wb") as log:
-            self.child = subprocess.Popen(
-                [*guard, *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                # etcd takes options from variables, too.
-                env={k: v for k, v in os.environ.items() if not k.startswith("ETCD_")},
-                start_new_session=True,
-            )
-
-    def running(self) -> bool:
-        return self.child.poll() is None
-
-    def tail(self, lines: int = 15) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-    def stop(self) -> None:
-        self.child.terminate()
-        try:
-            self.child.wait(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
+def tail(process: Process, lines: int = 15) -> str:
+    return "\n".join(process.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 class StartFailed(Exception):
@@ -150,7 +118,7 @@ class ControlPlane:
 
     def stop(self) -> None:
         for process in reversed(self.processes):
-            process.stop()
+            process.stop(STOP_TIMEOUT_S)
         self.processes.clear()
 
     def _start(self, etcd: str, apiserver: str) -> None:
@@ -176,11 +144,13 @@ class ControlPlane:
 
     def restart_apiserver(self) -> None:
         """Ends kube-apiserver and starts it at the same port; etcd and its data stay."""
-        self.processes.pop().stop()
+        self.processes.pop().stop(STOP_TIMEOUT_S)
         self._run_apiserver(find_apiserver(), int(self.url.rpartition(":")[2]))
 
     def _run(self, name: str, argv: list[str]) -> None:
-        self.processes.append(Process(name, argv, self.folder))
+        # etcd takes options from variables, too.
+        env = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
+        self.processes.append(Process(argv, self.folder / f"{name}.log", env, self.folder))
 
     def _etcd_ready(self) -> bool:
         with urlopen(f"{self.etcd_url}/health", timeout=5) as answer:
@@ -201,10 +171,10 @@ class ControlPlane:
                     return
             except (OSError, HTTPException):
                 pass  # not listening yet, or not yet with TLS
-            if not process.running():
-                raise StartFailed(f"{process.name} ended at its start:\n{process.tail()}")
+            if not process.alive:
+                raise StartFailed(f"{process.argv[0]} ended at its start:\n{tail(process)}")
             if time.monotonic() > end:
-                raise StartFailed(f"{process.name} is not ready in time:\n{process.tail()}")
+                raise StartFailed(f"{process.argv[0]} is not ready in time:\n{tail(process)}")
             time.sleep(0.05)
 
     def _etcd_argv(self, etcd: str, peer_url: str) -> list[str]:
