@@ -45,8 +45,8 @@ void label_want(struct label *l, const struct label_value *v, uint64_t now_us)
     bool same = l->wanted && l->want.role == v->role && l->want.epoch == v->epoch;
     /* A first failure's wait belongs to the wish that failed: a new role goes out at once,
      * unless the server itself asked for patience. */
-    if (!same && l->last != API_THROTTLED) {
-        l->not_before_us = 0;
+    if (!same) {
+        l->not_before_us = l->patience_us;
     }
     l->wanted = true;
     l->want = *v;
@@ -125,6 +125,9 @@ static void back_off(struct label *l, uint64_t floor_us, uint64_t now_us)
     uint64_t ceiling_us = u64_min((uint64_t)LABEL_RETRY_MIN_US << shift, LABEL_RETRY_MAX_US);
     uint64_t wait_us = LABEL_RETRY_MIN_US + rng_below(&l->rng, ceiling_us);
     l->not_before_us = now_us + u64_max(floor_us, wait_us);
+    if (floor_us > 0) {
+        l->patience_us = now_us + floor_us;
+    }
 }
 
 bool label_done(struct label *l, uint64_t op, enum api_outcome outcome, const struct pod *pod,

@@ -62,6 +62,7 @@ struct label {
     bool read_first; /* the next request is a GET */
     bool reading;    /* the request in flight is one */
     uint64_t not_before_us;
+    uint64_t patience_us; /* until when the server has asked to be left alone (Retry-After) */
     unsigned failures;
     enum api_outcome last;
     uint64_t last_us;

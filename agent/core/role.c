@@ -129,7 +129,8 @@ static void follow_clocks(struct role *r, const struct role_input *in)
         r->superseded_epoch = in->peer_master_epoch;
         r->superseded_since_us = in->now_us;
     }
-    if (!proven || in->peer_master) {
+    bool demoted = in->own_label == ROLE_DEMOTED && in->demoted_by_epoch != 0;
+    if (!proven || !demoted || in->peer_master) {
         r->unclaimed_since_us = 0;
     } else if (r->unclaimed_since_us == 0) {
         r->unclaimed_since_us = in->now_us;
@@ -170,10 +171,11 @@ static bool peers_object(const struct role *r, const struct role_input *in, bool
         *ret = labelled ? want(ROLE_DEMOTED, ROLE_WHY_SUPERSEDED, own) : hold();
         return labelled || proven;
     }
-    if (in->peer_master_epoch == own && in->peer_master_first && r->state == ROLE_MASTER &&
+    if (in->peer_master_epoch == own && in->peer_master_first &&
         !(proven && majority_names_newest(&in->newest))) {
-        *ret = want(ROLE_DEMOTED, ROLE_WHY_TIE, own);
-        return true;
+        bool labelled = r->state == ROLE_MASTER || r->state == ROLE_DEMOTED;
+        *ret = labelled ? want(ROLE_DEMOTED, ROLE_WHY_TIE, own) : hold();
+        return labelled || proven;
     }
     return false;
 }
@@ -200,6 +202,9 @@ static struct target table_master(const struct role *r, const struct role_input 
         if (in->peer_master && in->peer_master_epoch > in->eager_epoch) {
             return want(ROLE_DEMOTED, ROLE_WHY_SUPERSEDED, in->eager_epoch);
         }
+        if (in->own_label == ROLE_DEMOTED && in->demoted_by_epoch >= in->eager_epoch) {
+            return want(ROLE_DEMOTED, ROLE_WHY_PEER_DEMOTED, in->eager_epoch);
+        }
         return want(ROLE_MASTER, ROLE_WHY_EAGER, in->eager_epoch);
     }
     if (in->mirror) {
@@ -220,6 +225,9 @@ static struct target table_master(const struct role *r, const struct role_input 
     case VERDICT_OLD_ME:
         if (!current) {
             return hold();
+        }
+        if (in->peer_master && in->peer_master_epoch > in->newest.epoch) {
+            return want(ROLE_PENDING, ROLE_WHY_RESTARTED, 0);
         }
         return elapsed(in->now_us, r->old_me_since_us, ROLE_OLD_ME_US)
                    ? want(ROLE_MASTER, ROLE_WHY_MAJORITY, in->newest.epoch)
@@ -283,6 +291,9 @@ static struct target adopt(struct role *r, const struct role_input *in)
     }
     if (r->run_id[0] == '\0') {
         memcpy(r->run_id, in->own_run_id, sizeof r->run_id);
+    }
+    if (in->own_label == ROLE_MASTER || in->own_label == ROLE_DEMOTED) {
+        r->token = u64_max(r->token, in->own_label_epoch);
     }
     if (in->own_label == ROLE_UNSET) {
         /* No label and `pending` are alike to every Service: a first answer is waited for. */

@@ -13,6 +13,15 @@ void explicit_bzero(void *bytes, size_t len)
     wiped_bytes += len;
 }
 
+/* What the call becomes with _FORTIFY_SOURCE. */
+void __explicit_bzero_chk(void *bytes, size_t len, size_t room);
+
+void __explicit_bzero_chk(void *bytes, size_t len, size_t room)
+{
+    assert_true(len <= room);
+    explicit_bzero(bytes, len);
+}
+
 static void test_old_bytes_are_wiped(void **state)
 {
     (void)state;
