@@ -5,8 +5,8 @@ usage: tally.py DIR [LEVEL...]
 
 DIR holds LEVEL.*.xml (JUnit, of ctest or pytest) and steps.tsv with the lines
 LEVEL <tab> NAME <tab> passed|failed|skipped <tab> REASON. Prints what was skipped and why, what
-failed, a table of the levels, and the totals as the last line. Exit status 1 if anything failed
-or nothing ran.
+failed, a table of the levels, and the totals as the last line. Exit status 1 if anything failed,
+or nothing ran, or a LEVEL that was asked for left no result.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ def main() -> int:
     results = step_results(folder / "steps.tsv")
     for path in sorted(folder.glob("*.xml"), key=lambda p: p.stat().st_mtime):
         results += junit_results(path)
+    silent = set(sys.argv[2:]) - {result.level for result in results}
+    results += [Result(level, "results", "failed", "there are none") for level in sorted(silent)]
     print_reasons(results, "skipped")
     print_reasons(results, "failed")
     print()
