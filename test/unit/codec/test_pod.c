@@ -266,7 +266,8 @@ static void test_lengths(void **state)
         {"{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"resourceVersion\":\"", "\"}}", POD_RV_MAX},
         {"{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"labels\":{\"role\":\"", "\"}}}",
          POD_LABEL_MAX},
-        {"{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"labels\":{\"app.kubernetes.io/instance\":\"",
+        {"{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"labels\":{"
+         "\"app.kubernetes.io/instance\":\"",
          "\"}}}", POD_LABEL_MAX},
         {"{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"labels\":{\"app.kubernetes.io/name\":\"",
          "\"}}}", POD_LABEL_MAX},
