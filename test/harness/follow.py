@@ -142,10 +142,12 @@ class SwitchMasterLabeller:
             listener.start()
 
     def stop(self) -> None:
+        """Idempotent; also before a start."""
         for listener in self._listeners:
             listener.stop()
         for listener in self._listeners:
-            listener.join(timeout=2)
+            if listener.is_alive():
+                listener.join(timeout=2)
         self._client.close()
 
     def _set(self, pod: str, role: str) -> None:
