@@ -260,7 +260,7 @@ static void test_malformed_events(void **state)
         "{\"type\":\"ADDED\",\"object\":{}}",
         "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}",
         "{\"type\":\"DELETED\",\"object\":{\"kind\":\"Node\",\"metadata\":{\"name\":\"a\"}}}",
-        "{\"type\":\"DELETED\",\"object\":{\"kind\":\"N\",\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
+        "{\"type\":\"ADDED\",\"object\":{\"kind\":\"N\",\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
         "{\"type\":\"added\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
         "{\"type\":\"\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
         "{\"type\":7,\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",

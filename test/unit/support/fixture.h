@@ -2,6 +2,12 @@
 #ifndef TEST_UNIT_SUPPORT_FIXTURE_H
 #define TEST_UNIT_SUPPORT_FIXTURE_H
 
+/* cmocka.h wants these before it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include <cmocka.h>
 
 #include "lib/base/err.h"
