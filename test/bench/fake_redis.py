@@ -13,9 +13,6 @@ from test.harness.topology import MASTER
 REPLID = "d" * 40
 OTHER = ("127.0.0.2", 6379)
 START_TIMEOUT_S = 5
-# Clients lose their connections in every tenth: an agent whose connection is lost again and again
-# waits longer and longer before it connects, and this is to be many failovers in little time.
-DROP_EVERY = 10
 
 Value = str | int | list["Value"]
 
@@ -129,11 +126,17 @@ class FakeSet:
         old = self.master
         self.is_master = not self.is_master
         self.epoch += 1
-        if self.epoch % DROP_EVERY == 0:
-            self.redis.drop()
-        where = f"{MASTER} {old[0]} {old[1]} {self.master[0]} {self.master[1]}"
         for sentinel in self.sentinels:
             sentinel.publish("+new-epoch", str(self.epoch))
+        if self.is_master:
+            # Lets the agent watch ROLE closely, as when a Sentinel is about to promote.
+            new = f"{self.master[0]} {self.master[1]}"
+            selected = f"slave {self.master[0]}:{self.master[1]} {new} @ {MASTER} {old[0]} {old[1]}"
+            self.sentinels[0].publish("+selected-slave", selected)
+        else:
+            self.redis.drop()
+        for sentinel in self.sentinels:
+            where = f"{MASTER} {old[0]} {old[1]} {self.master[0]} {self.master[1]}"
             sentinel.publish("+switch-master", where)
 
     @property

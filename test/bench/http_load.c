@@ -96,7 +96,8 @@ int main(int argc, char **argv)
         return 2;
     }
     size_t count = strtoul(argv[4], NULL, 10);
-    int len = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", argv[3], argv[1]);
+    int len =
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", argv[3], argv[1]);
     struct sample *samples = calloc(count + 1, sizeof *samples);
     int fd = open_connection(argv[1], argv[2]);
     size_t done = 0;

@@ -22,8 +22,8 @@ BENCH = "idle"
 STEADY_S, STEADY_QUICK_S = 60, 15
 SETTLE_S = 5  # after the labels are right: the answers to what the start asked
 SCRAPES, SCRAPES_QUICK = 10_000, 2_000
-FAILOVERS, FAILOVERS_QUICK = 1_000, 200
-FAILOVERS_END_S, FAILOVERS_QUICK_END_S = 120, 15
+FAILOVERS, FAILOVERS_QUICK = 1_000, 100
+FAILOVERS_END_S, FAILOVERS_QUICK_END_S = 180, 20
 WARM_SHARE = 10  # the first tenth fills caches and pools of the allocator
 CPU_MILLI = 2
 RSS_MB, PRIVATE_MB = 14, 4
@@ -154,7 +154,10 @@ class Keeping:
 
     def get(self, path: str) -> bytes:
         self.http.request("GET", path)
-        return self.http.getresponse().read()
+        answer = self.http.getresponse()
+        body = answer.read()
+        assert answer.status == 200 and body, f"{path} is answered {answer.status}"
+        return body
 
     def role(self) -> str:
         try:
