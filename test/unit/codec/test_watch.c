@@ -247,6 +247,9 @@ static void test_line_limit_is_exact_in_any_pieces(void **state)
     }
 }
 
+/* An object of another kind. */
+#define NODE "{\"kind\":\"Node\",\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}"
+
 static void test_malformed_events(void **state)
 {
     (void)state;
@@ -260,7 +263,7 @@ static void test_malformed_events(void **state)
         "{\"type\":\"ADDED\",\"object\":{}}",
         "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}",
         "{\"type\":\"DELETED\",\"object\":{\"kind\":\"Node\",\"metadata\":{\"name\":\"a\"}}}",
-        "{\"type\":\"ADDED\",\"object\":{\"kind\":\"N\",\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
+        "{\"type\":\"ADDED\",\"object\":" NODE "}",
         "{\"type\":\"added\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
         "{\"type\":\"\",\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
         "{\"type\":7,\"object\":{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"}}}",
