@@ -31,8 +31,10 @@
  *
  * AUTH: `AUTH [user] password` where a secret file is configured; it is refreshed before
  * each connect, and once a second while connected: a change sends AUTH again (not on a
- * connection with subscriptions, where RESP2 does not take it; that stays authenticated).
- * An error to AUTH or to SUBSCRIBE, and NOAUTH, WRONGPASS and NOPERM to our PING, put the
+ * connection with subscriptions, where RESP2 does not take it; that stays authenticated). An
+ * error to that one is tried again each second, and the connection stays as it was: in a
+ * rotation the file may change before Redis does.
+ * An error to the first AUTH or to SUBSCRIBE, and NOAUTH, WRONGPASS and NOPERM to our PING, put the
  * connection down with REDIS_DOWN_AUTH, and it tries again; so does a secret file that could
  * never be read, but only when Redis has accepted the connection. AUTH answered "no password
  * is set" is taken as success. The server's text is never part of err here: some errors

@@ -168,7 +168,11 @@ static void on_auth_reply(struct redis_conn *c, const struct resp *r)
         r->type == RESP_ERROR && (str_has(r->str, "no password is set") ||
                                   str_has(r->str, "without any password configured"));
 
-    if (r->type == RESP_ERROR && !is_needless) {
+    if (r->type == RESP_ERROR && !is_needless && c->state == REDIS_STATE_UP) {
+        /* The file was changed before Redis was: a refused AUTH leaves the connection as it was
+         * authenticated (acl.c, authCommand), and it is tried again. */
+        c->secret_generation--;
+    } else if (r->type == RESP_ERROR && !is_needless) {
         lose_auth(c, "AUTH", r);
     } else if (r->type != RESP_ERROR && !(r->type == RESP_STATUS && sv_eq_str(r->str, "OK"))) {
         lose_text(c, REDIS_DOWN_PROTO, "AUTH was not answered with OK or an error");
