@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import tempfile
 import urllib.error
 import urllib.request
@@ -32,7 +33,10 @@ from .wait import wait_for
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = ROOT / "build" / "release" / "redis-pod-agent"
 MASTER = "mymaster"
+SENTINELS = "sentinels.test"  # the one name of all
 REDIS_PORT, SENTINEL_PORT, HTTP_PORT = 6379, 26379, 8080
+PORT_MIN, PORT_MAX = 10_000, 32_000
+PORT_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,27 @@ class Make:
 
 
 SYSTEM = Make("redis", "redis-server", "redis-sentinel", "redis-cli")
+
+
+def free_ports(host: str, count: int) -> list[tuple[int, int, int]]:
+    """`count` times a port for Redis, Sentinel and HTTP. Below those that the kernel gives to
+    clients (net.ipv4.ip_local_port_range), or one of these could take them before they are used."""
+    for _ in range(PORT_ATTEMPTS):
+        base = random.randint(PORT_MIN, PORT_MAX - 3 * count)
+        ports = range(base, base + 3 * count)
+        if all(is_free(host, port) for port in ports):
+            return [(base + 3 * i, base + 3 * i + 1, base + 3 * i + 2) for i in range(count)]
+    raise OSError(f"no {3 * count} free ports in a row at {host}")
+
+
+def is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as s:
+        try:
+            s.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def cache_dir() -> Path:
@@ -80,6 +105,7 @@ class Options:
     sentinel_password: str | None = None
     ipv6: bool = False
     host_names: bool = False  # announced, and resolved by the Sentinels
+    one_sentinel_name: bool = False  # all Sentinels behind one name, as a headless Service does
     agent_args: Sequence[str] = ()
     redis_args: Sequence[str] = ()
     sentinel_lines: Sequence[str] = ()
@@ -115,19 +141,17 @@ class Topology:
 
     def _make_members(self) -> list[Member]:
         count = max(self.options.pods, self.options.sentinels)
-        block = f"127.{random.randint(10, 250)}.{random.randint(1, 250)}"  # noqa: S311
-        members = []
-        # All below the ports that the kernel gives to clients.
-        base = random.randint(100, 270) * 10  # noqa: S311
-        for i in range(count):
-            member = Member(i, f"{block}.{i + 1}")
-            if self.options.ipv6 or self.options.host_names:
-                # One address for all, told apart by their ports.
-                host = "::1" if self.options.ipv6 else "127.0.0.1"
-                member = Member(i, host, 10000 + base + i, 20000 + base + i, 30000 + base + i)
+        if self.options.ipv6 or self.options.host_names:
+            # One address for all, told apart by their ports.
+            host = "::1" if self.options.ipv6 else "127.0.0.1"
+            ports = free_ports(host, count)
+            members = [Member(i, host, *ports[i]) for i in range(count)]
+        else:
+            block = f"127.{random.randint(10, 250)}.{random.randint(1, 250)}"
+            members = [Member(i, f"{block}.{i + 1}") for i in range(count)]
+        for member in members:
             member.folder = self.folder / member.pod
             member.folder.mkdir()
-            members.append(member)
         return members
 
     def __enter__(self) -> Self:
@@ -243,11 +267,22 @@ class Topology:
         return "\n".join([*lines, *o.sentinel_lines]) + "\n"
 
     def start_agent(self, member: Member, *extra: str) -> None:
+        argv = [str(self.options.agent), "run", *self.agent_args(member), *extra]
+        if self.options.one_sentinel_name:
+            argv = self._with_hosts(argv)
         member.agent = Process(
-            [self.options.agent, "run", *self.agent_args(member), *extra],
+            argv,
             member.folder / "agent.log",
             env=self._agent_env(),
         )
+
+    def _with_hosts(self, argv: list[str]) -> list[str]:
+        """Runs it in a mount namespace of its own, where SENTINELS has an address for each."""
+        hosts = self.folder / "hosts"
+        lines = [f"{s.host} {SENTINELS}" for s in self.sentinels]
+        hosts.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]), encoding="utf-8")
+        script = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, "sh", str(hosts), *argv]
 
     @staticmethod
     def _agent_env() -> dict[str, str]:
@@ -261,7 +296,10 @@ class Topology:
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
         sentinels = ",".join(at(s.host, s.sentinel_port) for s in self.sentinels)
+        if o.one_sentinel_name:
+            sentinels = at(SENTINELS, SENTINEL_PORT)
         args = [
+            f"--sentinel-count={o.sentinels}",
             f"--redis-addr={at(member.host, member.redis_port)}",
             f"--sentinel-addrs={sentinels}",
             f"--http-addr={at(member.host, member.http_port)}",
