@@ -12,7 +12,7 @@ import pytest
 from test.harness.follow import RoleProbe, SentinelListener
 from test.harness.kube_fake import KubeServer
 from test.harness.procs import Process
-from test.harness.topology import Make, Member, Topology
+from test.harness.topology import SENTINELS, Make, Member, Topology
 
 from .conftest import MakeTopology
 from .history import labels_of, overlaps, when
@@ -168,6 +168,24 @@ def test_host_names(topology: MakeTopology, kube: KubeServer) -> None:
     assert when(kube.label_history, new.pod, "master", 0) - flipped < PROMPT_S
     top.start_redis(old, None)
     top.wait_settled(CONVERT_S)
+    check_history(top, kube)
+
+
+def test_one_name_for_all_sentinels(topology: MakeTopology, kube: KubeServer) -> None:
+    """A majority is of the configured Sentinels, whatever the name resolves to."""
+    if os.geteuid() != 0:
+        pytest.skip("a hosts file of its own for the agent takes root (unshare --mount)")
+    top = topology(one_sentinel_name=True)
+    views = top.status(top.pods[0])["sentinel"]["views"]
+    assert sorted(v["at"] for v in views) == sorted(f"{s.host}:26379" for s in top.sentinels)
+    old, new, flipped = kill_master(top)
+    assert when(kube.label_history, new.pod, "master", 0) - flipped < PROMPT_S
+    hosts = top.folder / "hosts"
+    hosts.write_text(f"{top.sentinels[0].host} {SENTINELS}\n", encoding="utf-8")
+    top.start_redis(old, None)
+    top.wait_settled(CONVERT_S)  # longer than it takes to look the name up again
+    status = top.status(new)["sentinel"]
+    assert (status["n"], status["fresh"]) == (3, 3), "who answers stays, listed or not"
     check_history(top, kube)
 
 
