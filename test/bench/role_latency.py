@@ -148,7 +148,9 @@ def measure(report: Report, api: str, kube: KubeApi, count: int, end_s: float | 
             rounds.run(count, end_s)
         except AssertionError as error:
             # What was measured until then is told all the same.
-            report.missed(BENCH, f"failover {len(rounds.ours_ms) + 1} of {count}, {api}", str(error))
+            report.missed(
+                BENCH, f"failover {len(rounds.ours_ms) + 1} of {count}, {api}", str(error)
+            )
         logged_ms = rounds.logged_ms()
     baseline = (BASELINE, rounds.theirs_ms)
     metric = "first write to label stored"
