@@ -1,5 +1,6 @@
 #include "lib/base/log.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include "lib/base/jsonw.h"
@@ -123,6 +124,17 @@ static void add_context(struct jsonw *w)
     }
 }
 
+/* Whoever reads our stderr may have stopped reading; setting O_NONBLOCK instead would change
+ * the descriptor for every process that shares it. */
+static void write_unless_blocked(struct sv line)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0) {
+        ssize_t ignored = write(STDERR_FILENO, line.ptr, line.len);
+        (void)ignored;
+    }
+}
+
 void log_write(enum log_level level, const char *mod, const char *msg,
                const struct log_field *fields, size_t count)
 {
@@ -171,7 +183,6 @@ void log_write(enum log_level level, const char *mod, const char *msg,
     if (state.sink != NULL) {
         state.sink(state.sink_arg, buf_sv(&line));
     } else {
-        ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
-        (void)ignored;
+        write_unless_blocked(buf_sv(&line));
     }
 }

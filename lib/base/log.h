@@ -15,7 +15,7 @@
 
 #include "lib/base/sv.h"
 
-#define LOG_LINE_MAX 8192
+#define LOG_LINE_MAX 4096 /* PIPE_BUF: what a pipe that is ready takes without blocking */
 #define LOG_BURST 5
 #define LOG_WINDOW_MS 10000
 
