@@ -9,10 +9,31 @@ from collections.abc import Iterator
 import pytest
 
 from test.harness import kube_fake, kube_real
+from test.harness.control_plane import find_apiserver, find_etcd
 from test.harness.kube_api import Unavailable
 
 # Set where the real API server must be there: its absence is then a failure and not a skip.
 REQUIRE_REAL = "REDIS_POD_AGENT_REQUIRE_KUBE"
+
+
+def needs_real(item: pytest.Item) -> bool:
+    """Whether a test uses kube_real_server, itself or as the parameter "real" of `kube`."""
+    callspec = getattr(item, "callspec", None)
+    chosen = callspec is not None and callspec.params.get("kube") == "real"
+    return chosen or "kube_real_server" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips them all for one reason, told once a file, where the server cannot run."""
+    wanting = [item for item in items if needs_real(item)]
+    if not wanting or os.environ.get(REQUIRE_REAL):
+        return
+    try:
+        find_etcd()
+        find_apiserver()
+    except Unavailable as reason:
+        for item in wanting:
+            item.add_marker(pytest.mark.skip(reason=f"no real API server: {reason}"))
 
 
 @pytest.fixture
@@ -25,15 +46,8 @@ def kube_standin() -> Iterator[kube_fake.KubeServer]:
 @pytest.fixture(scope="session")
 def kube_real_running() -> Iterator[kube_real.KubeServer]:
     """One etcd and kube-apiserver for the whole run."""
-    server = kube_real.KubeServer()
-    try:
-        server.start()
-    except Unavailable as reason:
-        if os.environ.get(REQUIRE_REAL):
-            pytest.fail(f"{REQUIRE_REAL} is set: {reason}", pytrace=False)
-        pytest.skip(f"no real API server: {reason}")
-    yield server
-    server.stop()
+    with kube_real.KubeServer() as server:
+        yield server
 
 
 @pytest.fixture
