@@ -185,9 +185,11 @@ static void on_watch_event(struct world *w, unsigned i, struct agent_msg *m)
     g->watch_rv = m->u.watch.rv;
     bool gone = m->u.watch.type == WATCH_DELETED;
     struct core_event ev = {.type = gone ? CORE_POD_GONE : CORE_POD, .u.pod = m->pod};
-    agent_feed(w, i, &ev);
-    if (sim_chance(w, w->cfg.reply_dup)) {
+    if (m->u.watch.type != WATCH_BOOKMARK) {
         agent_feed(w, i, &ev);
+        if (sim_chance(w, w->cfg.reply_dup)) {
+            agent_feed(w, i, &ev);
+        }
     }
     pump_watch(w, i);
 }

@@ -24,6 +24,7 @@
     X(FAULT_SENTINEL_REBUILT, "sentinels-rebuilt") \
     X(FAULT_FORCED_FAILOVER, "forced-failover")    \
     X(FAULT_FORCED_TWICE, "forced-twice")          \
+    X(FAULT_AMBUSH, "ambush-at-promotion")         \
     X(FAULT_API_DOWN, "api-down")                  \
     X(FAULT_API_ERRORS, "api-errors")              \
     X(FAULT_API_SLOW, "api-slow")                  \
@@ -32,6 +33,8 @@
     X(FAULT_WATCH_HANG, "watch-hang")              \
     X(FAULT_HAND_EDIT, "hand-edit")                \
     X(FAULT_STALE_DEMOTION, "stale-demotion")      \
+    X(FAULT_LOST_DEMOTION, "demotion-by-the-lost") \
+    X(FAULT_SELECTOR, "selector-edit")             \
     X(FAULT_FENCE, "fence")                        \
     X(FAULT_POD_DELETE, "pod-delete")              \
     X(FAULT_CLOCK_JUMP, "clock-jump")              \

@@ -104,7 +104,8 @@ static void stop_agent(struct world *w)
 {
     unsigned i = fault_any_pod(w);
     agent_stop(w, i);
-    (void)fault_later(w, fault_ms(w, 300, 20000), continue_agent, i);
+    uint64_t for_us = sim_chance(w, 300) ? fault_ms(w, 2300, 3200) : fault_ms(w, 300, 20000);
+    (void)fault_later(w, for_us, continue_agent, i);
 }
 
 static void thaw_sentinel(struct world *w, struct sim_msg *m)
@@ -299,6 +300,67 @@ static void force_twice(struct world *w)
     (void)fault_later(w, fault_ms(w, 0, 150), force, any_sentinel(w));
 }
 
+/* ---- the worst moment: a Sentinel has promoted, and nobody else knows ---- */
+
+static void spring(struct world *w, struct sim_msg *m)
+{
+    unsigned leader = m->to;
+    unsigned promoted = m->from;
+    switch (rng_below(&w->rng, 5)) {
+    case 0:
+        sim_trace(w, "ambush: sentinel-%u is cut off", leader);
+        for (unsigned o = 0; o < SIM_API_NODE; o++) {
+            if (o != promoted || sim_chance(w, 300)) {
+                cut(w, sim_sentinel_node(w, leader), o);
+                cut(w, o, sim_sentinel_node(w, leader));
+            }
+        }
+        (void)fault_later(w, fault_ms(w, 3000, 20000), heal_net, 0);
+        return;
+    case 1:
+        sentinel_kill(w, leader);
+        (void)fault_later(w, fault_ms(w, 50, 15000), start_sentinel, leader);
+        return;
+    case 2:
+        freeze_sentinel(w, leader, fault_ms(w, 200, 12000));
+        return;
+    case 3:
+        redis_kill(w, promoted, sim_chance(w, 200));
+        (void)fault_later(w, fault_ms(w, 20, 20000), start_redis, promoted);
+        return;
+    default:
+        agent_stop(w, promoted);
+        (void)fault_later(w, fault_ms(w, 300, 9000), continue_agent, promoted);
+        return;
+    }
+}
+
+void fault_on_promotion(struct world *w, unsigned k)
+{
+    if (w->ambush) {
+        w->ambush = false;
+        struct sim_msg *m = fault_later(w, fault_ms(w, 0, 1200), spring, k);
+        m->from = (unsigned)w->sentinels[k].promoted;
+    }
+}
+
+static void lie_in_wait(struct world *w)
+{
+    uint64_t epoch;
+    int named = truth_newest(w, ~0U, &epoch);
+    unsigned i = named >= 0 ? (unsigned)named : fault_any_pod(w);
+    w->ambush = true;
+    if (sim_chance(w, 300)) {
+        force_failover(w);
+    } else if (sim_chance(w, 500) && w->redis[i].alive) {
+        redis_freeze(w, i, true);
+        (void)fault_later(w, w->cfg.down_after_us + fault_ms(w, 1500, 6000), thaw_redis, i);
+    } else {
+        redis_kill(w, i, false);
+        (void)fault_later(w, w->cfg.down_after_us + fault_ms(w, 0, 3000), start_redis, i);
+    }
+}
+
 /* ---- choice ---- */
 
 static const struct {
@@ -324,6 +386,7 @@ static const struct {
     [FAULT_SENTINEL_REBUILT] = {rebuild_sentinels, 3, true},
     [FAULT_FORCED_FAILOVER] = {force_failover, 10, true},
     [FAULT_FORCED_TWICE] = {force_twice, 4, true},
+    [FAULT_AMBUSH] = {lie_in_wait, 10, true},
     [FAULT_API_DOWN] = {fault_api_down, 5, false},
     [FAULT_API_ERRORS] = {fault_api_errors, 5, false},
     [FAULT_API_SLOW] = {fault_api_slow, 4, false},
@@ -332,6 +395,8 @@ static const struct {
     [FAULT_WATCH_HANG] = {fault_hang_watch, 4, false},
     [FAULT_HAND_EDIT] = {fault_edit_by_hand, 8, false},
     [FAULT_STALE_DEMOTION] = {fault_demote_late, 4, false},
+    [FAULT_LOST_DEMOTION] = {fault_demote_lost, 3, true},
+    [FAULT_SELECTOR] = {fault_edit_selector, 3, false},
     [FAULT_FENCE] = {fault_fence, 3, false},
     [FAULT_POD_DELETE] = {fault_delete_pod, 8, false},
     [FAULT_CLOCK_JUMP] = {fault_jump_clock, 3, false},
@@ -361,6 +426,7 @@ void fault_heal_all(struct world *w)
 {
     struct sim_msg m = {.to = 0};
     heal_net(w, &m);
+    w->ambush = false;
     w->cfg.event_loss = w->cfg.event_dup = w->cfg.event_reorder = w->cfg.reply_dup = 0;
     for (unsigned k = 0; k < w->cfg.sentinels; k++) {
         m.to = k;

@@ -22,6 +22,8 @@ void fault_break_watch(struct world *w);
 void fault_hang_watch(struct world *w);
 void fault_edit_by_hand(struct world *w);
 void fault_demote_late(struct world *w);
+void fault_demote_lost(struct world *w);
+void fault_edit_selector(struct world *w);
 void fault_fence(struct world *w);
 void fault_jump_clock(struct world *w);
 void fault_write_status(struct world *w);

@@ -108,6 +108,35 @@ void fault_demote_late(struct world *w)
     api_commit(w, i);
 }
 
+/* By an agent whose own promotion came to nothing: its epoch will never name anybody. */
+void fault_demote_lost(struct world *w)
+{
+    unsigned i = fault_likely_master(w);
+    struct api_pod *p = &w->api.pods[i];
+    if (!p->exists || p->stored != ROLE_MASTER) {
+        return;
+    }
+    struct pod *pod = api_edit(w, i);
+    pod->demoted_by_epoch = p->pod.role_epoch + sim_between(w, 1, 2);
+    p->demoted_us = w->now_us;
+    sim_trace(w, "pod %s is demoted for nothing, at epoch %llu", pod->name,
+              (unsigned long long)pod->demoted_by_epoch);
+    (void)str_copy(pod->role, sizeof pod->role, sv_from(role_state_name(ROLE_DEMOTED)));
+    api_commit(w, i);
+}
+
+static void select_again(struct world *w, struct sim_msg *m)
+{
+    api_select(w, m->to, true);
+}
+
+void fault_edit_selector(struct world *w)
+{
+    unsigned i = fault_any_pod(w);
+    api_select(w, i, false);
+    (void)fault_later(w, fault_ms(w, 500, 10000), select_again, i);
+}
+
 static void set_fence(struct world *w, unsigned i, bool fence)
 {
     if (w->api.pods[i].exists && api_edit(w, i)->fence != fence) {
@@ -199,5 +228,6 @@ void fault_heal_api(struct world *w)
             kube_break_watch(w, i);
         }
         set_fence(w, i, false);
+        api_select(w, i, true);
     }
 }

@@ -55,8 +55,9 @@ static void follow_api(struct world *w, unsigned i)
     const struct api *api = &w->api;
     const struct api_pod *p = &api->pods[i];
     bool clean = is_awake(w, i) && api_reachable(w, i) && api->errors == 0 && api->slow_us == 0 &&
-                 api->lost == 0 && !api->policy[i] && is_fast(w, i) && g->watch == WATCH_LIVE &&
-                 !g->watch_hung && p->exists && p->incarnation == g->incarnation;
+                 api->lost == 0 && !api->policy[i] && !p->unselected && is_fast(w, i) &&
+                 g->watch == WATCH_LIVE && !g->watch_hung && p->exists &&
+                 p->incarnation == g->incarnation;
     struct agent_truth *t = truth_of(w, i);
     if (!clean) {
         t->api_clean_us = w->now_us + API_GRACE_US;
@@ -275,17 +276,20 @@ static void check_agent(struct world *w, unsigned i)
 
 /* ---- two masters ---- */
 
-static bool hears_majority(const struct world *w, unsigned i)
+/* Whether agent i can tell which of two labels of one epoch a majority names: the views that
+ * it hears decide. */
+static bool can_tell(const struct world *w, unsigned i)
 {
     unsigned heard = 0;
+    uint64_t epoch;
     for (unsigned k = 0; k < w->cfg.sentinels; k++) {
         heard |= hears(w, i, k) ? 1U << k : 0;
     }
-    return is_majority(w, heard);
+    return is_majority(w, heard) && truth_newest(w, heard, &epoch) >= 0;
 }
 
-/* Both agents live and see the API. Two labels of one epoch (forced failovers) can be told
- * apart only by who hears a majority of the Sentinels. */
+/* Both agents live and see the API. Two labels of one epoch (forced failovers on both sides of
+ * a cut) can be told apart only by whom a majority names. */
 static bool is_excused(const struct world *w, unsigned i, unsigned j)
 {
     const struct agent_truth *a = &w->truth.agents[i];
@@ -294,7 +298,7 @@ static bool is_excused(const struct world *w, unsigned i, unsigned j)
         return true;
     }
     bool tie = w->api.pods[i].pod.role_epoch == w->api.pods[j].pod.role_epoch;
-    return tie && !(hears_majority(w, i) && hears_majority(w, j));
+    return tie && !(can_tell(w, i) && can_tell(w, j));
 }
 
 static bool is_live_master(const struct world *w, unsigned i)

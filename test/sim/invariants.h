@@ -8,6 +8,9 @@
  *   answer-expired    a Redis that does not answer keeps no role
  *   kept-over-restart a new process does not inherit `master` without proof
  *   replica-held-back a replica in sync is `replica`, with or without Sentinels
+ *   epoch-back        a lower epoch makes nobody master until it has lasted
+ *   clock-gap         after a stop nothing counts that was known or asked before
+ *   peer-demotion     a demotion by a newer master is not repaired like an edit by hand
  *   fence             a person's fence is obeyed, and its removal too
  *   intent-lost       what the core wants is what the API stores, soon after it can be
  *   actions           only reads and writes of the own Pod, one at a time, never a no-op
@@ -75,8 +78,12 @@ struct agent_truth {
     uint64_t sentinel_op[SIM_SLOTS_MAX];
     enum role_state role; /* of the core after its last step */
     uint64_t epoch;
-    uint64_t role_us;   /* since when */
-    uint64_t proven_us; /* last time at which it was master by proof, not by keeping */
+    uint64_t role_us;    /* since when */
+    uint64_t proven_us;  /* last time at which it was master by proof, not by keeping */
+    uint64_t step_us;    /* the last one */
+    uint64_t newest_max; /* highest epoch that its Sentinels have shown it, or a lower one */
+    uint64_t lower_us;   /* … that it has accepted; a lower one is shown since */
+    uint64_t lower_epoch;
 };
 
 struct truth {

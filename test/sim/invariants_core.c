@@ -43,6 +43,46 @@ static void check_replica(struct world *w, unsigned i)
     }
 }
 
+/* Sentinels that were rebuilt, or a majority of stale ones: not at once. */
+static void check_epoch(struct world *w, unsigned i)
+{
+    struct agent_truth *t = truth_of(w, i);
+    const struct role *r = &w->agents[i].core.role;
+    if (r->reason != ROLE_WHY_MAJORITY || r->epoch >= t->newest_max) {
+        return;
+    }
+    sim_fail(w, "epoch-back",
+             "agent-%u is master at epoch %llu, has seen %llu, and the lower one has not lasted", i,
+             (unsigned long long)r->epoch, (unsigned long long)t->newest_max);
+}
+
+static void follow_newest(struct world *w, unsigned i)
+{
+    struct agent_truth *t = truth_of(w, i);
+    const struct newest *n = &w->agents[i].core.input.newest;
+    if (!n->known || n->epoch >= t->newest_max) {
+        t->newest_max = n->known ? n->epoch : t->newest_max;
+        t->lower_us = 0;
+    } else if (t->lower_us == 0 || t->lower_epoch != n->epoch) {
+        t->lower_us = w->now_us;
+        t->lower_epoch = n->epoch;
+    } else if (u64_since(w->now_us, t->lower_us) >= ROLE_REGRESSION_US) {
+        t->newest_max = n->epoch;
+    }
+}
+
+static void check_gap(struct world *w, unsigned i)
+{
+    struct agent_truth *t = truth_of(w, i);
+    const struct core *c = &w->agents[i].core;
+    bool gap = t->step_us != 0 && u64_since(w->now_us, t->step_us) > CORE_GAP_US;
+    t->step_us = w->now_us;
+    if (gap && (c->input.newest.fresh > 0 || c->local.role_us != 0)) {
+        sim_fail(w, "clock-gap", "agent-%u was stopped, and still counts %s", i,
+                 c->input.newest.fresh > 0 ? "what Sentinels said before" : "the ROLE of before");
+    }
+}
+
 static void follow_role(struct world *w, unsigned i)
 {
     struct agent_truth *t = truth_of(w, i);
@@ -60,6 +100,7 @@ static void follow_role(struct world *w, unsigned i)
     }
     if (r->state == ROLE_MASTER && (changed || newer)) {
         check_master(w, i);
+        check_epoch(w, i);
     }
     if (r->state == ROLE_REPLICA && changed) {
         check_replica(w, i);
@@ -78,6 +119,7 @@ static void follow_wish(struct world *w, unsigned i)
         t->refusals = 0;
     }
     t->wish = *v;
+    t->refusals = label_is_synced(&w->agents[i].core.label) ? 0 : t->refusals;
 }
 
 static bool is_stored(const struct world *w, unsigned i, const struct label_value *v)
@@ -136,10 +178,19 @@ static void check_patch(struct world *w, unsigned i, const struct core_action *a
     bool known = p->exists && p->incarnation == g->incarnation &&
                  u64_since(w->now_us, p->agent_until_us) > SETTLED_WRITE_US &&
                  w->now_us >= t->api_clean_us;
+    bool demoted = p->stored == ROLE_DEMOTED && p->pod.demoted_by_epoch > a->label.epoch &&
+                   u64_since(w->now_us, p->demoted_us) < ROLE_REGRESSION_US;
     uint64_t rv;
     bool seen = sv_to_u64(sv_from(p->pod.resource_version), &rv) && g->watch_rv >= rv;
     if (known && seen && is_stored(w, i, &a->label)) {
         sim_fail(w, "actions", "agent-%u writes what is stored already", i);
+    }
+    if (seen && demoted && !p->unselected && a->label.role == ROLE_MASTER) {
+        sim_fail(w, "peer-demotion",
+                 "agent-%u was demoted by a peer at epoch %llu, and labels"
+                 " itself master at %llu",
+                 i, (unsigned long long)p->pod.demoted_by_epoch,
+                 (unsigned long long)a->label.epoch);
     }
 }
 
@@ -238,6 +289,8 @@ void invariants_after_core(struct world *w, unsigned i, const struct core_event 
     seen->cells[c->role.state][c->input.local]++;
     seen->verdicts[c->input.verdict]++;
     take_answers(truth_of(w, i), ev);
+    check_gap(w, i);
+    follow_newest(w, i);
     follow_wish(w, i);
     for (size_t n = 0; n < actions->count; n++) {
         check_action(w, i, &actions->items[n]);

@@ -49,7 +49,17 @@ static void note_stored(struct world *w, unsigned i)
 void api_commit(struct world *w, unsigned i)
 {
     note_stored(w, i);
-    log_change(w, i, WATCH_MODIFIED);
+    log_change(w, i, w->api.pods[i].unselected ? WATCH_BOOKMARK : WATCH_MODIFIED);
+}
+
+void api_select(struct world *w, unsigned i, bool selected)
+{
+    struct api_pod *p = &w->api.pods[i];
+    if (p->exists && p->unselected == selected) {
+        p->unselected = !selected;
+        sim_trace(w, "pod redis-%u is %s the selector", i, selected ? "back in" : "out of");
+        log_change(w, i, selected ? WATCH_ADDED : WATCH_DELETED);
+    }
 }
 
 void api_create_pod(struct world *w, unsigned i)
@@ -90,7 +100,7 @@ void api_remove_pod(struct world *w, unsigned i)
     struct api_pod *p = &w->api.pods[i];
     p->exists = false;
     note_stored(w, i);
-    log_change(w, i, WATCH_DELETED);
+    log_change(w, i, p->unselected ? WATCH_BOOKMARK : WATCH_DELETED);
     sim_trace(w, "pod redis-%u is gone", i);
 }
 
@@ -111,7 +121,7 @@ void api_fill_list(const struct world *w, struct api_list *ret)
     ret->rv = w->api.rv;
     ret->count = 0;
     for (unsigned i = 0; i < API_PODS; i++) {
-        if (w->api.pods[i].exists) {
+        if (w->api.pods[i].exists && !w->api.pods[i].unselected) {
             ret->pods[ret->count++] = w->api.pods[i].pod;
         }
     }

@@ -23,7 +23,9 @@ struct api_pod {
     uint64_t master_until_us; /* last time at which it was `master` */
     uint64_t created_us;
     uint64_t agent_until_us; /* last write of the label by its agent */
+    uint64_t demoted_us;     /* last demotion by a peer */
     unsigned incarnation;
+    bool unselected; /* its labels have left the selector of the watches */
 };
 
 struct api_change {
@@ -69,6 +71,8 @@ void api_remove_pod(struct world *w, unsigned i);
 /* Between the two the Pod may be changed; the second makes it a new version. */
 struct pod *api_edit(struct world *w, unsigned i);
 void api_commit(struct world *w, unsigned i);
+/* Somebody edits the labels that the watches select by: to a watch the Pod is gone, or new. */
+void api_select(struct world *w, unsigned i, bool selected);
 
 bool api_reachable(const struct world *w, unsigned agent);
 /* Takes over what `request` says. No answer: the client's time-out is the client's. */

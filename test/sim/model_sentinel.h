@@ -158,8 +158,8 @@ void sentinel_promotion_seen(struct world *w, unsigned k);
 
 /* ---- sentinel_wire.c: what goes between Sentinels and Redis ---- */
 
-void sentinel_contact(struct world *w, unsigned k, unsigned redis);
+void sentinel_contact(struct world *w, unsigned k, unsigned i);
 void sentinel_ask_peers(struct world *w, unsigned k, bool forced);
-bool sentinel_send_replicaof(struct world *w, unsigned k, unsigned redis, int upstream);
+bool sentinel_send_replicaof(struct world *w, unsigned k, unsigned i, int upstream);
 
 #endif

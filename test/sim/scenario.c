@@ -89,7 +89,7 @@ void scenario_start(struct world *w)
     if (c->bootstrap) {
         (void)sim_in(w, sim_between(w, 5, 25) * SECOND, on_monitor);
     }
-    for (unsigned i = 0; i < c->pods; i++) {
+    for (unsigned i = 0; i < c->pods && !c->without_agents; i++) {
         agent_start(w, i);
     }
 }
@@ -107,6 +107,7 @@ static void on_demote(struct world *w, struct sim_msg *m)
               (unsigned long long)m->a);
     (void)str_copy(pod->role, sizeof pod->role, sv_from(role_state_name(ROLE_DEMOTED)));
     pod->demoted_by_epoch = m->a;
+    p->demoted_us = w->now_us;
     api_commit(w, m->to);
 }
 

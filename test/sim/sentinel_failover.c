@@ -160,6 +160,7 @@ static void send_noone(struct world *w, unsigned k)
     }
     sentinel_tell(w, k, SENTINEL_EVENT_WAIT_PROMOTION, s->promoted);
     enter(w, s, FAILOVER_WAIT_PROMOTION);
+    fault_on_promotion(w, k);
 }
 
 void sentinel_promotion_seen(struct world *w, unsigned k)

@@ -73,7 +73,8 @@ struct sim_config {
     bool bootstrap;     /* at first no Sentinel knows a master */
     bool peer_demotion; /* somebody demotes the label of a deposed master */
     bool loading_error; /* ROLE is refused with LOADING; else it is answered */
-    uint64_t chaos_us;  /* how long faults are injected */
+    bool without_agents;
+    uint64_t chaos_us; /* how long faults are injected */
     uint64_t fault_mean_us;
     unsigned event_loss; /* permille of the Sentinels' events */
     unsigned event_dup;
@@ -102,7 +103,8 @@ struct world {
     struct api api;
     struct agent agents[SIM_PODS_MAX];
 
-    bool calm; /* faults are over: what remains must settle */
+    bool ambush; /* the next promotion meets a misfortune */
+    bool calm;   /* faults are over: what remains must settle */
     struct truth truth;
     struct coverage *coverage;
     int trace; /* 0 none, 1 what happens, 2 every step of a core too */
@@ -148,6 +150,8 @@ void scenario_run(struct world *w);
 /* A label was written: the future engine's peer demotion, where the seed has it. */
 void scenario_on_label(struct world *w, unsigned i);
 void fault_inject(struct world *w);
+/* Sentinel k has just sent REPLICAOF NO ONE. */
+void fault_on_promotion(struct world *w, unsigned k);
 void fault_heal_all(struct world *w);
 
 /* ---- timeline.c: the models against the measured times ---- */

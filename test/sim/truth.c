@@ -167,6 +167,19 @@ static const char *against_majority(const struct world *w, unsigned i, uint64_t 
     return NULL;
 }
 
+/* The Sentinel that leads it was stopped meanwhile, or its news came late. */
+static bool is_under_way(const struct world *w, const struct election *e)
+{
+    for (unsigned k = 0; k < w->cfg.sentinels; k++) {
+        const struct sentinel_model *s = &w->sentinels[k];
+        if (s->id == e->candidate && s->failover != FAILOVER_NONE &&
+            s->failover_epoch == e->epoch) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *against_eager(const struct world *w, unsigned i, uint64_t epoch)
 {
     const char *why = "no Sentinel ran a failover with this epoch that selected it";
@@ -180,7 +193,7 @@ static const char *against_eager(const struct world *w, unsigned i, uint64_t epo
             why = "the Sentinel that selected it was not elected by a majority";
         } else if (e->promoted_us == 0) {
             why = "it was selected and not promoted";
-        } else if (u64_since(w->now_us, e->promoted_us) > EAGER_WINDOW_US) {
+        } else if (u64_since(w->now_us, e->promoted_us) > EAGER_WINDOW_US && !is_under_way(w, e)) {
             why = "its promotion is too long ago";
         } else {
             return NULL;

@@ -18,7 +18,7 @@ static void push(struct sim_queue *q, struct sim_msg *m)
 {
     if (q->count == q->cap) {
         q->cap = q->cap == 0 ? 1024 : 2 * q->cap;
-        q->heap = xrealloc(q->heap, q->cap * sizeof *q->heap);
+        q->heap = xrealloc(q->heap, q->cap * sizeof(struct sim_msg *));
     }
     size_t i = q->count++;
     while (i > 0 && is_before(m, q->heap[(i - 1) / 2])) {
