@@ -386,11 +386,13 @@ static void test_hand_edit_is_repaired(void **state)
     (void)state;
     struct label l = patching();
     (void)done_ok(&l, pod_of(UID, "101", "master", EPOCH), NOW_US);
-    struct pod p = pod_of(UID, "102", "replica", EPOCH);
+    struct pod p = pod_of(UID, "102", "replica", EPOCH); /* by hand */
     label_observe(&l, &p, NOW_US + 10);
     assert_int_equal(l.desync_since_us, NOW_US + 10);
     assert_int_equal(label_next(&l, 9, NOW_US + 10), LABEL_PATCH);
     assert_int_equal(l.sent.role, ROLE_MASTER);
+    /* The proof is old, the repair was quick. */
+    assert_int_equal(done_ok(&l, pod_of(UID, "103", "master", EPOCH), NOW_US + 15), 5);
 }
 
 static void test_retry_after(void **state)
