@@ -200,16 +200,6 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const 
     return answer(s, conn, path, method);
 }
 
-static void on_completed(void *arg, struct MHD_Connection *conn, void **context,
-                         enum MHD_RequestTerminationCode why)
-{
-    (void)conn;
-    (void)why;
-    if (*context) {
-        peer_answered(arg, *context);
-    }
-}
-
 /* --- on the loop ------------------------------------------------------------------------------ */
 
 static void run(struct http_server *s);
@@ -331,7 +321,6 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int fd, unsigned i
         MHD_OPTION_CONNECTION_TIMEOUT, idle_timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_SERVER_HEAD_MAX,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
         MHD_OPTION_URI_LOG_CALLBACK, on_url, s,
         MHD_OPTION_END);
     /* clang-format on */

@@ -287,6 +287,7 @@ static void test_failures(void **state)
                      o->text);
         }
         assert_string_not_equal(o->text, "");
+        assert_true(o->elapsed_us < 1000 * 1000); /* seen at once, not by a timer of libcurl's */
         peer_close(&peer);
     }
 }
@@ -466,7 +467,7 @@ static void test_drip_does_not_outlive_the_total_time_out(void **state)
     assert_int_equal(o->code, ERR_TIMEOUT);
 }
 
-/* --- caps ------------------------------------------------------------------------------------------ */
+/* --- caps ------------------------------------------------------------------------------------- */
 
 static void test_caps_on_requests_and_connections(void **state)
 {

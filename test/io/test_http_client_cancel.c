@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* --- streams ----------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 static void test_chunks(void **state)
 {
@@ -25,6 +25,24 @@ static void test_chunks(void **state)
     assert_string_equal(o->chunked, "onetwo");
     assert_string_equal(o->body, "");
     assert_int_equal(o->code, ERR_NONE);
+}
+
+/* By the socket, not by one of libcurl's timers, of which none is left by then. */
+static void test_reset_of_a_quiet_stream(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome *o = fresh(f);
+    uint64_t start_us;
+
+    PEER_SCRIPT(&f->peer, {.reply = CHUNKED "1\r\na\r\n"});
+    stream(f, o);
+    BED_RUN_UNTIL(&f->bed, o->chunks);
+    bed_run_for_ms(&f->bed, 400);
+    peer_step(&f->peer, 0, &(struct peer_step){.then = PEER_RESET});
+    start_us = loop_now_us();
+    BED_RUN_UNTIL(&f->bed, o->done);
+    assert_int_equal(o->code, ERR_UNAVAILABLE);
+    assert_true(loop_now_us() - start_us < 1000 * 1000);
 }
 
 static void test_stream_has_no_cap_but_its_refusal_has(void **state)
@@ -74,7 +92,7 @@ static void test_receiver_ends_the_stream(void **state)
     assert_string_equal(o->chunked, "a");
 }
 
-/* --- cancel and close, in every state and from every callback ------------------------------------ */
+/* --- cancel and close, in every state and from every callback --------------------------------- */
 
 static void cancel_other(struct outcome *o)
 {
@@ -326,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_chunks),
+        T(test_reset_of_a_quiet_stream),
         T(test_stream_has_no_cap_but_its_refusal_has),
         T(test_receiver_ends_the_stream),
         T(test_cancel_before_it_is_sent),

@@ -248,17 +248,22 @@ static struct outcome *ask_of(struct tls *t, const struct h2_peer *peer)
     return o;
 }
 
-static void expect_ok_on(struct tls *t, unsigned connection)
+static unsigned connection_of_next(struct tls *t)
 {
     struct outcome *o = ask_of(t, &t->peer);
     unsigned got = 0;
 
     assert_string_equal(o->text, "");
     assert_int_equal(sscanf(o->body, "connection %u ", &got), 1);
-    assert_int_equal(got, connection);
+    return got;
 }
 
-/* --- HTTP/2 ------------------------------------------------------------------------------------ */
+static void expect_ok_on(struct tls *t, unsigned connection)
+{
+    assert_int_equal(connection_of_next(t), connection);
+}
+
+/* --- HTTP/2 ----------------------------------------------------------------------------------- */
 
 static void test_requests_share_one_connection(void **state)
 {
@@ -347,10 +352,10 @@ static void test_other_streams_die_with_the_connection(void **state)
     BED_RUN_UNTIL(&t->f->bed, watch->done && o->done);
     assert_int_equal(watch->code, ERR_UNAVAILABLE);
     assert_int_equal(o->code, ERR_UNAVAILABLE);
-    expect_ok_on(t, 2);
+    assert_true(connection_of_next(t) > 1); /* libcurl may have tried again in between */
 }
 
-/* --- time-outs and half-open connections ---------------------------------------------------------- */
+/* --- time-outs and half-open connections ------------------------------------------------------ */
 
 static void test_pings_are_no_bytes_of_a_request(void **state)
 {
@@ -415,7 +420,7 @@ static void test_slow_answer_leaves_a_live_connection_alone(void **state)
     assert_int_equal(watch->done, 0);
 }
 
-/* --- trust --------------------------------------------------------------------------------------------- */
+/* --- trust ------------------------------------------------------------------------------------ */
 
 static void test_foreign_ca_is_denied(void **state)
 {

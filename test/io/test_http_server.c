@@ -244,7 +244,7 @@ static void test_large_answers(void **state)
     ask(f, "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n", "Content-Length: 0\r\n");
 }
 
-/* --- what is refused ----------------------------------------------------------------------------- */
+/* --- what is refused -------------------------------------------------------------------------- */
 
 static void test_methods(void **state)
 {
@@ -289,13 +289,14 @@ static void test_large_bodies(void **state)
     struct wire *w =
         ask(f, "POST /drain HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", "HTTP/1.1 413 ");
     AUTO_BUF struct buf body;
+    uint64_t start_us;
 
+    buf_init(&body, 1024 * 1024);
     BED_RUN_UNTIL(&f->bed, is_over(w));
     w = ask(f, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "HTTP/1.1 413 ");
     BED_RUN_UNTIL(&f->bed, is_over(w));
 
     w = dial(f);
-    buf_init(&body, 1024 * 1024);
     buf_add_str(&body, "POST /drain HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 5; i++) { /* 80 KiB, undeclared */
         buf_add_str(&body, "4000\r\n");
@@ -305,7 +306,9 @@ static void test_large_bodies(void **state)
         buf_add_str(&body, "\r\n");
     }
     wire_send(w, buf_sv(&body));
+    start_us = loop_now_us();
     BED_RUN_UNTIL(&f->bed, is_over(w));
+    assert_true(loop_now_us() - start_us < IDLE_TIMEOUT_S * 500 * 1000); /* not for its age */
     assert_int_equal(f->handled, 0);
 }
 
@@ -401,7 +404,7 @@ static void test_resets(void **state)
     ask(f, GET_ROOT, "[GET /");
 }
 
-/* --- time-outs and many connections ------------------------------------------------------------ */
+/* --- time-outs and many connections ----------------------------------------------------------- */
 
 static void test_idle_connections_are_closed(void **state)
 {
@@ -492,7 +495,7 @@ static void test_300_connections(void **state)
     ask(f, GET_ROOT, "[GET /");
 }
 
-/* --- life and death --------------------------------------------------------------------------------- */
+/* --- life and death --------------------------------------------------------------------------- */
 
 static void test_close_with_open_connections(void **state)
 {

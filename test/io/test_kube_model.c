@@ -1,7 +1,8 @@
 /* No gap and no duplicate: clients follow model API servers whose Pods keep changing while
  * list pages expire, streams break, lines are cut and histories are compacted, all by one
- * seed (MODEL_SEED; when things meet still depends on the machine). In the end each client must know exactly what its server has, and on the way no
- * change may come twice or out of order. */
+ * seed (MODEL_SEED; when things meet still depends on the machine). In the end each client
+ * must know exactly what its server has, and on the way no change may come twice or out of
+ * order. */
 #include "test/io/http_peer.h"
 
 #include <inttypes.h>
@@ -53,7 +54,7 @@ struct side {
     unsigned events;
 };
 
-/* --- the server -------------------------------------------------------------------------------- */
+/* --- the server ------------------------------------------------------------------------------- */
 
 static void change_something(struct side *s)
 {
@@ -245,7 +246,7 @@ static void live_a_little(struct side *s)
     }
 }
 
-/* --- the owner ---------------------------------------------------------------------------------- */
+/* --- the owner -------------------------------------------------------------------------------- */
 
 static unsigned name_of(const struct pod *pod)
 {
@@ -310,7 +311,7 @@ static void on_watch_down(void *arg, long http_status, const struct err *err)
     ((struct side *)arg)->downs++;
 }
 
-/* --- the test ------------------------------------------------------------------------------------- */
+/* --- the test --------------------------------------------------------------------------------- */
 
 static void side_open(struct side *s, struct bed *bed, uint64_t seed)
 {
