@@ -332,7 +332,7 @@ static void distrust(struct core *c, uint64_t gap_us, struct core_actions *out)
 {
     c->gaps++;
     add_action(out, ACT_GAP)->duration_us = gap_us;
-    local_distrust(&c->local);
+    local_distrust(&c->local, c->now_us);
     c->info_op = 0;
     c->local_read = (struct read_slot){.due_us = c->now_us, .info = true};
     for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {

@@ -9,7 +9,7 @@ const char *local_down_name(enum local_down d)
 
 void local_init(struct local *l, uint64_t now_us)
 {
-    *l = (struct local){.started_us = now_us, .state_since_us = now_us};
+    *l = (struct local){.trusted_since_us = now_us, .state_since_us = now_us};
 }
 
 void local_up(struct local *l, uint64_t now_us)
@@ -88,8 +88,9 @@ void local_info(struct local *l, const struct info *info, uint64_t asked_us, uin
     }
 }
 
-void local_distrust(struct local *l)
+void local_distrust(struct local *l, uint64_t now_us)
 {
+    l->trusted_since_us = now_us;
     l->role_us = 0;
     l->info_us = 0;
     l->run_id[0] = '\0';
@@ -136,7 +137,7 @@ static enum role_local evaluate(const struct local *l, uint64_t now_us)
         return ROLE_LOCAL_LOADING;
     }
     if (!local_is_proven(l, now_us)) {
-        uint64_t since_us = u64_max(l->started_us, l->role_us);
+        uint64_t since_us = u64_max(l->trusted_since_us, l->role_us);
         return u64_since(now_us, since_us) > ROLE_PROOF_US ? ROLE_LOCAL_SILENT : ROLE_LOCAL_UNKNOWN;
     }
     if (l->info_us != 0 && info_has(&l->info, INFO_CLUSTER) && l->info.cluster_enabled) {
@@ -168,7 +169,7 @@ void local_update(struct local *l, uint64_t now_us)
 uint64_t local_next_deadline(const struct local *l, uint64_t now_us)
 {
     uint64_t next = UINT64_MAX;
-    uint64_t proof_us = u64_max(l->started_us, l->role_us) + ROLE_PROOF_US + 1;
+    uint64_t proof_us = u64_max(l->trusted_since_us, l->role_us) + ROLE_PROOF_US + 1;
     if (proof_us > now_us) {
         next = proof_us;
     }

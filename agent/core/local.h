@@ -25,7 +25,7 @@
 enum local_down { LOCAL_DOWNS(RPA_ENUM_MEMBER) };
 
 struct local {
-    uint64_t started_us;
+    uint64_t trusted_since_us; /* start or last clock gap: silence counts from here */
     enum local_down down;
     bool connected;
     uint64_t refused_since_us; /* 0: the last attempt was not refused */
@@ -57,7 +57,7 @@ void local_role(struct local *l, const struct role_reply *role, uint64_t asked_u
 void local_fault(struct local *l, enum resp_fault fault, uint64_t now_us);
 void local_info(struct local *l, const struct info *info, uint64_t asked_us, uint64_t now_us);
 /* Nothing that is known may be acted on any more (clock gap). */
-void local_distrust(struct local *l);
+void local_distrust(struct local *l, uint64_t now_us);
 
 /* Re-evaluates state and state_since_us for `now`. */
 void local_update(struct local *l, uint64_t now_us);

@@ -143,16 +143,23 @@ static bool eager_holds(const struct role *r, const struct role_input *in)
            !elapsed(in->now_us, r->eager_since_us, ROLE_EAGER_US);
 }
 
+/* A peer that is master has written `demoted` here, and nothing newer has answered it. */
+static bool is_demoted_by_peer(const struct role *r, const struct role_input *in, bool proven)
+{
+    /* The failover behind the demotion was given up: its epoch will never name anybody. */
+    bool unclaimed = r->unclaimed_since_us != 0 &&
+                     elapsed(in->now_us, r->unclaimed_since_us, ROLE_REGRESSION_US);
+    return !unclaimed && in->own_label == ROLE_DEMOTED && in->demoted_by_epoch != 0 &&
+           in->demoted_by_epoch >= r->epoch &&
+           !(proven && in->newest.epoch >= in->demoted_by_epoch);
+}
+
 /* What the peers' labels say about a local master. False: nothing against it. */
 static bool peers_object(const struct role *r, const struct role_input *in, bool proven,
                          struct target *ret)
 {
     uint64_t own = proven ? in->newest.epoch : r->epoch;
-    /* The failover behind the demotion was given up: its epoch will never name anybody. */
-    bool unclaimed = r->unclaimed_since_us != 0 &&
-                     elapsed(in->now_us, r->unclaimed_since_us, ROLE_REGRESSION_US);
-    if (!unclaimed && in->own_label == ROLE_DEMOTED && in->demoted_by_epoch != 0 &&
-        in->demoted_by_epoch >= r->epoch && !(proven && own >= in->demoted_by_epoch)) {
+    if (is_demoted_by_peer(r, in, proven)) {
         *ret = want(ROLE_DEMOTED, ROLE_WHY_PEER_DEMOTED, in->demoted_by_epoch);
         return true;
     }
@@ -331,6 +338,10 @@ struct role_change role_step(struct role *r, const struct role_input *in)
         t = adopt(r, in);
     } else if (t.hold && renewed && r->state == ROLE_MASTER) {
         t = want(ROLE_PENDING, ROLE_WHY_RESTARTED, 0);
+    } else if (t.hold && r->state == ROLE_MASTER && in->verdict != VERDICT_OFF &&
+               is_demoted_by_peer(r, in, false)) {
+        /* Nothing is known that would make it worth repairing. */
+        t = want(ROLE_DEMOTED, ROLE_WHY_PEER_DEMOTED, in->demoted_by_epoch);
     }
     t = apply_precedence(r, in, t);
     if (t.hold) {

@@ -328,7 +328,7 @@ static void test_distrust(void **state)
     (void)state;
     struct local l = connected();
     answer(&l, &slave, slave_info(RUN_A, false, -1), NOW_US);
-    local_distrust(&l);
+    local_distrust(&l, NOW_US);
     assert_false(local_is_proven(&l, NOW_US));
     assert_string_equal(l.run_id, "");
     assert_local(&l, NOW_US, ROLE_LOCAL_UNKNOWN);

@@ -33,6 +33,8 @@ enum {
 #define HOLD ROLE_STATE_COUNT
 #define ANY 0U
 #define ANY_REASON ROLE_REASON_COUNT
+#define UNASKED (L(UNKNOWN) | L(BUSY) | L(DEAD)) /* its ROLE cannot be had now */
+#define PEER_SAYS ROLE_DEMOTED, ROLE_WHY_PEER_DEMOTED
 
 /* The first row that fits is the outcome. all: modifiers that must be there; one: of these at
  * least one; none: these must not. */
@@ -49,10 +51,13 @@ struct row {
 };
 
 static const struct row table[] = {
-    {L(UNKNOWN) | L(BUSY), ANY, ANY, 0, 0, 0, HOLD, ANY_REASON, 0},
     /* The master keeps its label for its successor, for a while; all else is in time. */
     {L(DEAD), ANY, S(MASTER), 0, PEER_NEWER, 0, ROLE_PENDING, ROLE_WHY_DEAD, 0},
-    {L(DEAD), ANY, ANY, 0, 0, 0, HOLD, ANY_REASON, 0},
+    /* What is merely held is not held against a peer's demotion. */
+    {UNASKED, ~V(OFF), S(MASTER), DEMOTED_TOP, 0, PROCESS, PEER_SAYS, EAGER_EPOCH},
+    {UNASKED, ~V(OFF), S(MASTER), DEMOTED_ABOVE, 0, PROCESS, PEER_SAYS, EPOCH + 1},
+    {UNASKED, ~V(OFF), S(MASTER), DEMOTED_EQUAL, 0, PROCESS, PEER_SAYS, EPOCH},
+    {UNASKED, ANY, ANY, 0, 0, 0, HOLD, ANY_REASON, 0},
     {L(SILENT), ANY, ANY, 0, 0, 0, ROLE_PENDING, ROLE_WHY_SILENT, 0},
     {L(DENIED), ANY, ANY, 0, 0, 0, ROLE_PENDING, ROLE_WHY_DENIED, 0},
     {L(LOADING), ANY, ANY, 0, 0, 0, ROLE_PENDING, ROLE_WHY_LOADING, 0},
