@@ -276,7 +276,7 @@ static int on_timer_wanted(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
-/* --- time-outs --------------------------------------------------------------------------------- */
+/* --- time-outs -------------------------------------------------------------------------------- */
 
 static int local_port_of(curl_socket_t fd)
 {
@@ -325,7 +325,7 @@ static void on_deadline(uv_timer_t *timer)
     settle_requests(c);
 }
 
-/* --- trust -------------------------------------------------------------------------------------- */
+/* --- trust ------------------------------------------------------------------------------------ */
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
@@ -387,7 +387,7 @@ static int refresh_ca(struct http_client *c, struct err *e)
     return 0;
 }
 
-/* --- the client ----------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------------------- */
 
 struct http_client *http_client_new(uv_loop_t *loop, const struct http_client_config *cfg)
 {

@@ -86,13 +86,18 @@ struct kube_watch_ops {
 
 enum kube_verb { KUBE_VERBS(RPA_ENUM_MEMBER) KUBE_VERB_COUNT };
 
-#define KUBE_OUTCOMES(X)                                                                 \
-    X(KUBE_OUTCOME_2XX, "2xx")                                                           \
-    X(KUBE_OUTCOME_401, "401")                                                           \
-    X(KUBE_OUTCOME_403, "403") X(KUBE_OUTCOME_404, "404") X(KUBE_OUTCOME_409, "409")     \
-        X(KUBE_OUTCOME_410, "410") X(KUBE_OUTCOME_422, "422") X(KUBE_OUTCOME_429, "429") \
-            X(KUBE_OUTCOME_4XX, "4xx") X(KUBE_OUTCOME_5XX, "5xx")                        \
-                X(KUBE_OUTCOME_NONE, "no_response")
+#define KUBE_OUTCOMES(X)       \
+    X(KUBE_OUTCOME_2XX, "2xx") \
+    X(KUBE_OUTCOME_401, "401") \
+    X(KUBE_OUTCOME_403, "403") \
+    X(KUBE_OUTCOME_404, "404") \
+    X(KUBE_OUTCOME_409, "409") \
+    X(KUBE_OUTCOME_410, "410") \
+    X(KUBE_OUTCOME_422, "422") \
+    X(KUBE_OUTCOME_429, "429") \
+    X(KUBE_OUTCOME_4XX, "4xx") \
+    X(KUBE_OUTCOME_5XX, "5xx") \
+    X(KUBE_OUTCOME_NONE, "no_response")
 
 enum kube_outcome { KUBE_OUTCOMES(RPA_ENUM_MEMBER) KUBE_OUTCOME_COUNT };
 

@@ -326,7 +326,7 @@ static void open_watch(struct kube_watch *w)
     buf_release(&url);
 }
 
-/* --- for the client ---------------------------------------------------------------------------- */
+/* --- for the client --------------------------------------------------------------------------- */
 
 void kube_watch_init(struct kube_watch *w, struct kube_session *session,
                      const struct kube_client_config *cfg, const struct kube_watch_ops *ops,

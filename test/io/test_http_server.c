@@ -1,7 +1,6 @@
 /* The HTTP server against clients that speak in every way but the usual one. */
 #include "lib/io/http_server.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,7 +261,8 @@ static void test_methods(void **state)
     assert_int_equal(f->handled, 0);
     ask(f, "POST /drain HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "[POST /drain");
     ask(f,
-        "POST /drain HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "POST /drain HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\nabc\r\n0\r\n\r\n",
         "[POST /drain");
     assert_int_equal(f->handled, 2);
     struct wire *w =
@@ -554,38 +554,6 @@ static void test_new_refuses_a_bad_descriptor(void **state)
     assert_int_equal(e.code, ERR_SYS);
 }
 
-static void test_listen(void **state)
-{
-    static const char *const good[] = {"127.0.0.1:0", ":0", "0.0.0.0:0", "[::1]:0", "[::]:0"};
-    static const char *const bad[] = {"",       "8080",        "localhost:80", "[::1:80",
-                                      "::1:80", "127.0.0.1:x", "127.0.0.1:",   "127.0.0.1:65536",
-                                      "[]:80",  "127.0.0:80",  "127.0.0.1:-1", "[127.0.0.1]:80"};
-    struct err e = {0};
-    uint16_t port;
-    char taken[32];
-    struct fixture *f = *state;
-
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        port = 0;
-        int fd = http_listen(good[i], &port, &e);
-        if (fd < 0 && good[i][0] == '[' && (e.sys == EAFNOSUPPORT || e.sys == EADDRNOTAVAIL)) {
-            print_message("no IPv6 here: %s is not tried\n", good[i]);
-            continue;
-        }
-        assert_true(fd >= 0);
-        assert_int_not_equal(port, 0);
-        close(fd);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        assert_int_equal(http_listen(bad[i], &port, &e), -1);
-        assert_int_equal(e.code, ERR_INVAL);
-    }
-    snprintf(taken, sizeof(taken), "127.0.0.1:%u", f->port);
-    assert_int_equal(http_listen(taken, &port, &e), -1);
-    assert_int_equal(e.code, ERR_SYS);
-    assert_int_equal(e.sys, EADDRINUSE);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -614,7 +582,6 @@ int main(void)
         T(test_close_from_the_handler),
         T(test_listening_goes_on_after_close),
         T(test_new_refuses_a_bad_descriptor),
-        T(test_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
