@@ -226,7 +226,7 @@ bool wire_has(const struct wire *w, const char *text)
     return w->in.len > 0 && memmem(w->in.data, w->in.len, text, strlen(text)) != NULL;
 }
 
-/* --- the scripted server ----------------------------------------------------------------------- */
+/* --- the scripted server ---------------------------------------------------------------------- */
 
 /* Length of the first whole request in the buffer; 0: not yet. */
 static size_t request_len(const struct buf *in)

@@ -43,7 +43,7 @@ static uint64_t counted_in_all(const struct kube_fixture *f)
     return sum;
 }
 
-/* --- what is sent -------------------------------------------------------------------------------- */
+/* --- what is sent ----------------------------------------------------------------------------- */
 
 static void test_get(void **state)
 {
@@ -109,7 +109,7 @@ static void test_names_are_escaped(void **state)
     assert_int_equal(e.code, ERR_INVAL);
 }
 
-/* --- refusals -------------------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 static void test_refusals(void **state)
 {
@@ -171,7 +171,7 @@ static void test_retry_after_of_header_and_status(void **state)
     assert_int_equal(a->retry_after_ms, 9000);
 }
 
-/* --- tokens ------------------------------------------------------------------------------------------ */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 static void test_401_reads_the_token_again_and_retries(void **state)
 {
@@ -242,7 +242,7 @@ static void test_without_a_token(void **state)
     kube_write_token(f, "x"); /* for tear_down */
 }
 
-/* --- answers that are none ------------------------------------------------------------------------------ */
+/* --- answers that are none -------------------------------------------------------------------- */
 
 static void test_bad_answers(void **state)
 {

@@ -27,7 +27,7 @@ static uint64_t counted(const struct kube_fixture *f, enum kube_verb verb,
     return kube_client_counters(f->client)->requests[verb][outcome];
 }
 
-/* --- what goes well ------------------------------------------------------------------------------- */
+/* --- what goes well --------------------------------------------------------------------------- */
 
 static void test_list_then_watch(void **state)
 {
@@ -120,7 +120,7 @@ static void test_drip(void **state)
     kube_expect_told(f, TOLD_TWO " pod:c@11");
 }
 
-/* --- ends in order ------------------------------------------------------------------------------------ */
+/* --- ends in order ---------------------------------------------------------------------------- */
 
 static void test_end_goes_on_from_the_last_event(void **state)
 {
@@ -187,7 +187,7 @@ static void test_watch_that_ends_at_once_is_slowed_down(void **state)
     kube_expect_told(f, TOLD_TWO);
 }
 
-/* --- failures ----------------------------------------------------------------------------------------- */
+/* --- failures --------------------------------------------------------------------------------- */
 
 static void test_hung_watch_is_found(void **state)
 {
@@ -454,7 +454,7 @@ static void test_missing_token_is_told_and_mended(void **state)
     kube_expect_request(f, 0, "limit=100 ");
 }
 
-/* --- stop, start, close -------------------------------------------------------------------------------- */
+/* --- stop, start, close ----------------------------------------------------------------------- */
 
 static void test_stop_in_every_state(void **state)
 {
