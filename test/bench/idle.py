@@ -26,7 +26,7 @@ FAILOVERS, FAILOVERS_QUICK = 1_000, 100
 FAILOVERS_END_S, FAILOVERS_QUICK_END_S = 180, 20
 WARM_SHARE = 10  # the first tenth fills caches and pools of the allocator
 CPU_MILLI = 2
-RSS_MB, PRIVATE_MB = 14, 4
+RSS_MIB, PRIVATE_MIB = 14, 4
 GROWTH_KB = 256
 STEP_TIMEOUT_S = 10
 
@@ -120,14 +120,14 @@ def steady(report: Report, quick: bool) -> None:
     report.add(BENCH, "wake-ups, parent", "1/s", [p[1] for p, _ in pairs], samples=who)
     report.add(BENCH, "API writes, all agents", "count", [writes], Goal(max=0))
 
-    def mb(name: str) -> list[float]:
+    def mib(name: str) -> list[float]:
         return [getattr(m, name) / 1024 for m in memories]
 
-    report.add(BENCH, "RSS, parent + worker", "MB", mb("rss"), Goal(max=RSS_MB))
-    report.add(BENCH, "RSS, parent", "MB", mb("parent_rss"))
-    report.add(BENCH, "RSS, worker", "MB", mb("worker_rss"))
-    report.add(BENCH, "PSS, parent + worker", "MB", mb("pss"))
-    report.add(BENCH, "private, parent + worker", "MB", mb("private"), Goal(max=PRIVATE_MB))
+    report.add(BENCH, "RSS, parent + worker", "MiB", mib("rss"), Goal(max=RSS_MIB))
+    report.add(BENCH, "RSS, parent", "MiB", mib("parent_rss"))
+    report.add(BENCH, "RSS, worker", "MiB", mib("worker_rss"))
+    report.add(BENCH, "PSS, parent + worker", "MiB", mib("pss"))
+    report.add(BENCH, "private, parent + worker", "MiB", mib("private"), Goal(max=PRIVATE_MIB))
 
 
 # --- after much work ------------------------------------------------------------------------------
