@@ -29,7 +29,10 @@ def commands(build: Path) -> dict[Path, list[str]]:
             args = args[1:]
         output = args.index("-o")
         kept = [a for i, a in enumerate(args) if a != "-c" and i not in (output, output + 1)]
-        result[Path(entry["file"]).parent] = [a for a in kept if a != entry["file"]]
+        folder = Path(entry["file"]).parent
+        # A source may be compiled twice, for two targets: the one that knows more counts.
+        args = [a for a in kept if a != entry["file"]]
+        result[folder] = max(args, result.get(folder, []), key=len)
     return result
 
 
