@@ -219,7 +219,7 @@ struct failure {
     const char *name;
     struct peer_step step;
     enum err_code code;
-    long status;
+    long status; /* -1: before or after the head, by version of libcurl */
 };
 
 static const struct failure failures[] = {
@@ -251,11 +251,11 @@ static const struct failure failures[] = {
     {"declared body beyond the cap",
      {.reply = "HTTP/1.1 200 OK\r\nContent-Length: 257\r\n\r\n"},
      ERR_LIMIT,
-     0},
+     -1},
     {"giant Content-Length",
      {.reply = "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n"},
      ERR_LIMIT,
-     0},
+     -1},
     {"body beyond the cap",
      {.reply = CHUNKED "80\r\n"
                        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -282,7 +282,8 @@ static void test_failures(void **state)
         call.url = peer_url(&peer, "/", f->url, sizeof(f->url));
         send_call(f, o, &call);
         BED_RUN_UNTIL(&f->bed, o->done);
-        if (o->code != x->code || o->status != x->status || o->body[0] != '\0') {
+        if (o->code != x->code || (x->status >= 0 && o->status != x->status) ||
+            o->body[0] != '\0') {
             fail_msg("%s: %s %ld '%s' (%s)", x->name, err_code_name(o->code), o->status, o->body,
                      o->text);
         }

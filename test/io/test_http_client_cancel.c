@@ -2,7 +2,26 @@
  * callback. */
 #include "test/io/http_client_fixture.h"
 
+#include <netdb.h>
+#include <semaphore.h>
 #include <string.h>
+
+/* In the place of libc's, for libcurl's resolver threads: hangs until the test lets go. */
+static sem_t resolver_hangs;
+static sem_t resolver_asked;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret)
+{
+    (void)service;
+    (void)hints;
+    (void)ret;
+    if (strcmp(node, "hangs.test") == 0) {
+        sem_post(&resolver_asked);
+        sem_wait(&resolver_hangs);
+    }
+    return EAI_FAIL;
+}
 
 /* --- streams ---------------------------------------------------------------------------------- */
 
@@ -322,6 +341,35 @@ static void test_close_from_done(void **state)
     assert_int_equal(o->code, ERR_NONE);
 }
 
+/* A resolver thread cannot be stopped; to wait for it would stop the loop. */
+static void test_hung_resolver(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome *late = fresh(f);
+    struct outcome *canceled = fresh(f);
+    struct http_call call = call_of(f, late);
+    uint64_t start_us = loop_now_us();
+
+    sem_init(&resolver_asked, 0, 0);
+    sem_init(&resolver_hangs, 0, 0);
+    call.url = "http://hangs.test/";
+    call.total_timeout_ms = 60;
+    send_call(f, late, &call);
+    BED_RUN_UNTIL(&f->bed, late->done);
+    assert_int_equal(late->code, ERR_TIMEOUT);
+    call = call_of(f, canceled);
+    call.url = "http://hangs.test/";
+    send_call(f, canceled, &call);
+    bed_run_for_ms(&f->bed, 20);
+    close_client(canceled);
+    BED_RUN_UNTIL(&f->bed, f->closed);
+    assert_int_equal(canceled->code, ERR_CANCELED);
+    assert_true(loop_now_us() - start_us < 1000 * 1000);
+    assert_int_equal(sem_trywait(&resolver_asked), 0);
+    sem_post(&resolver_hangs);
+    sem_post(&resolver_hangs);
+}
+
 static void test_close_from_a_failing_connect(void **state)
 {
     struct fixture *f = *state;
@@ -358,6 +406,7 @@ int main(void)
         T(test_close_in_flight),
         T(test_close_from_chunk),
         T(test_close_from_done),
+        T(test_hung_resolver),
         T(test_close_from_a_failing_connect),
         T(test_close_unused),
     };
