@@ -152,19 +152,32 @@ static void tell_sentinel(const struct core *c, struct probe_answer *a, uint64_t
     evidence_newest(&c->evidence, now_us, &newest);
     struct probe_check *k =
         add(a, "sentinel", newest.majority, false, age_us(now_us, last_view_us(&c->evidence)));
+    char held[64] = "";
+    if (c->role.holding) {
+        (void)snprintf(held, sizeof held, "; %s is held, for %" PRIu64 " ms now",
+                       role_state_name(c->role.state),
+                       u64_since(now_us, c->role.hold_since_us) / 1000);
+    }
     const char *verdict = verdict_name(c->input.verdict);
     if (newest.known) {
-        SAY(k, "%u of %u answer; verdict %s; epoch %" PRIu64 " names %.60s:%u", newest.fresh,
-            newest.n, verdict, newest.epoch, newest.addr.host, newest.addr.port);
+        SAY(k, "%u of %u answer; verdict %s; epoch %" PRIu64 " names %.40s:%u%s", newest.fresh,
+            newest.n, verdict, newest.epoch, newest.addr.host, newest.addr.port, held);
     } else if (newest.majority) {
-        SAY(k, "%u of %u answer; verdict %s; they agree on no master", newest.fresh, newest.n,
-            verdict);
-    } else if (c->role.holding) {
-        SAY(k, "%u of %u answer, which is no majority; %s is held, for %" PRIu64 " ms now",
-            newest.fresh, newest.n, role_state_name(c->role.state),
-            u64_since(now_us, c->role.hold_since_us) / 1000);
+        SAY(k, "%u of %u answer; verdict %s; they agree on no master%s", newest.fresh, newest.n,
+            verdict, held);
     } else {
-        SAY(k, "%u of %u answer, which is no majority", newest.fresh, newest.n);
+        SAY(k, "%u of %u answer, which is no majority%s", newest.fresh, newest.n, held);
+    }
+}
+
+static void say_stored(const struct label *l, char *out, size_t size)
+{
+    if (!l->observed) {
+        (void)snprintf(out, size, "not known");
+    } else if (l->seen.role[0] == '\0') {
+        (void)snprintf(out, size, "absent");
+    } else {
+        (void)snprintf(out, size, "%s at epoch %" PRIu64, l->seen.role, l->seen.role_epoch);
     }
 }
 
@@ -172,15 +185,14 @@ static void tell_label(const struct core *c, struct probe_answer *a, uint64_t no
 {
     const struct label *l = &c->label;
     struct probe_check *k = add(a, "label", label_is_synced(l), false, UINT64_MAX);
-    const char *stored = !l->observed              ? "not known"
-                         : l->seen.role[0] == '\0' ? "absent"
-                                                   : l->seen.role;
+    char stored[POD_LABEL_MAX + 40];
+    say_stored(l, stored, sizeof stored);
     if (l->foreign) {
         SAY(k, "the Pod of this name in the API is gone or another one: nothing is written");
     } else if (!l->wanted) {
         SAY(k, "the stored label is %s; nothing is decided yet", stored);
     } else if (k->ok) {
-        SAY(k, "%s at epoch %" PRIu64 " is stored", stored, l->seen.role_epoch);
+        SAY(k, "%s is stored", stored);
     } else {
         SAY(k, "%s at epoch %" PRIu64 " is wanted, for %" PRIu64 " ms; the stored label is %s",
             role_state_name(l->want.role), l->want.epoch, age_us(now_us, l->desync_since_us) / 1000,
@@ -226,7 +238,11 @@ static void tell_api(const struct core *c, struct probe_answer *a, uint64_t now_
         text = "it answers with a status that the agent does not know";
         break;
     }
-    SAY(k, "%s (failures in a row: %u)", text, l->failures);
+    if (l->failures == 0) {
+        SAY(k, "%s", text);
+    } else {
+        SAY(k, "%s (failures in a row: %u)", text, l->failures);
+    }
 }
 
 static void tell_startup(const struct core *c, struct probe_answer *a, uint64_t now_us)
@@ -277,7 +293,7 @@ void probe_answer(const struct core *c, enum probe p, uint64_t max_lag_bytes, ui
     if (p != PROBE_HEALTH) {
         check_role(c, ret, is_asked_for(p, c->role.state), now_us);
     }
-    bool is_slave = c->local.role_us != 0 && c->local.role.role == REDIS_ROLE_SLAVE;
+    bool is_slave = local_is_proven(&c->local, now_us) && c->local.role.role == REDIS_ROLE_SLAVE;
     if (is_slave || (p == PROBE_REPLICA && max_lag_bytes != PROBE_NO_LIMIT)) {
         check_sync(c, ret, p == PROBE_REPLICA ? max_lag_bytes : PROBE_NO_LIMIT, now_us);
     }

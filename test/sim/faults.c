@@ -306,8 +306,10 @@ static void spring(struct world *w, struct sim_msg *m)
 {
     unsigned leader = m->to;
     unsigned promoted = m->from;
-    switch (rng_below(&w->rng, 5)) {
+    switch (rng_below(&w->rng, 7)) {
     case 0:
+    case 1:
+    case 2:
         sim_trace(w, "ambush: sentinel-%u is cut off", leader);
         for (unsigned o = 0; o < SIM_API_NODE; o++) {
             if (o != promoted || sim_chance(w, 300)) {
@@ -317,14 +319,14 @@ static void spring(struct world *w, struct sim_msg *m)
         }
         (void)fault_later(w, fault_ms(w, 3000, 20000), heal_net, 0);
         return;
-    case 1:
+    case 3:
         sentinel_kill(w, leader);
         (void)fault_later(w, fault_ms(w, 50, 15000), start_sentinel, leader);
         return;
-    case 2:
+    case 4:
         freeze_sentinel(w, leader, fault_ms(w, 200, 12000));
         return;
-    case 3:
+    case 5:
         redis_kill(w, promoted, sim_chance(w, 200));
         (void)fault_later(w, fault_ms(w, 20, 20000), start_redis, promoted);
         return;
@@ -352,7 +354,7 @@ static void lie_in_wait(struct world *w)
     w->ambush = true;
     if (sim_chance(w, 300)) {
         force_failover(w);
-    } else if (sim_chance(w, 500) && w->redis[i].alive) {
+    } else if (sim_chance(w, 700) && w->redis[i].alive) {
         redis_freeze(w, i, true);
         (void)fault_later(w, w->cfg.down_after_us + fault_ms(w, 1500, 6000), thaw_redis, i);
     } else {

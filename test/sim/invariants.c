@@ -1,3 +1,4 @@
+#include "agent/core/probe.h"
 #include "test/sim/sim.h"
 
 /* Bounds. Each counts from the time at which nothing hindered any more. */
@@ -12,9 +13,10 @@
 #define REPLICA_US (3 * SECOND)
 #define FENCE_US (2 * SECOND)
 #define INTENT_US (3 * SECOND)
-#define QUIET_US (10 * SECOND)
+#define QUIET_US (6 * SECOND)
 #define SLOW_NODE_US (20 * MS)
 #define READ_PERIODS_US (1200 * MS)
+#define PROBE_PERIOD_US (333 * MS)
 
 static struct agent_truth *truth_of(struct world *w, unsigned i)
 {
@@ -221,6 +223,38 @@ static void check_fence(struct world *w, unsigned i)
     }
 }
 
+static bool probe(const struct world *w, unsigned i, enum probe p)
+{
+    const struct agent *g = &w->agents[i];
+    struct probe_answer answer;
+    probe_answer(&g->core, p, PROBE_NO_LIMIT, w->now_us + g->clock_us, &answer);
+    return answer.ok;
+}
+
+/* An answer about a role lives as long as the proof of ROLE, and depends on nothing else:
+ * neither on Sentinels nor on the API server. */
+static void check_probes(struct world *w, unsigned i)
+{
+    struct agent_truth *t = truth_of(w, i);
+    enum role_state state = w->agents[i].core.role.state;
+    bool ready = probe(w, i, PROBE_READY);
+    bool mute = t->mute_us != 0 && u64_since(w->now_us, t->mute_us) > ROLE_PROOF_US;
+    bool speaks = u64_since(w->now_us, t->local_clean_us) > READ_PERIODS_US && !redis_loading(w, i);
+    bool right = state == ROLE_MASTER || state == ROLE_REPLICA || state == ROLE_DEMOTED;
+    if (mute && (ready || probe(w, i, PROBE_HEALTH))) {
+        sim_fail(w, "probes",
+                 "redis-%u has not answered for 3 s, and agent-%u says that it is well", i, i);
+    }
+    if ((ready && !right) || (speaks && right && !ready)) {
+        sim_fail(w, "probes", "agent-%u is %s, its Redis answers, and /readyz says %s", i,
+                 role_state_name(state), ready ? "ready" : "not ready");
+    }
+    if (probe(w, i, PROBE_MASTER) != (ready && state == ROLE_MASTER)) {
+        sim_fail(w, "probes", "agent-%u is %s, and /master does not say so", i,
+                 role_state_name(state));
+    }
+}
+
 static bool is_stored(const struct world *w, unsigned i)
 {
     const struct label_value *v = &w->agents[i].core.label.want;
@@ -272,6 +306,10 @@ static void check_agent(struct world *w, unsigned i)
     check_replica(w, i);
     check_fence(w, i);
     check_intent(w, i);
+    if (w->now_us >= truth_of(w, i)->probe_us) {
+        truth_of(w, i)->probe_us = w->now_us + PROBE_PERIOD_US;
+        check_probes(w, i);
+    }
 }
 
 /* ---- two masters ---- */

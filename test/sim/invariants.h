@@ -9,9 +9,12 @@
  *   kept-over-restart a new process does not inherit `master` without proof
  *   replica-held-back a replica in sync is `replica`, with or without Sentinels
  *   epoch-back        a lower epoch makes nobody master until it has lasted
- *   clock-gap         after a stop nothing counts that was known or asked before
- *   peer-demotion     a demotion by a newer master is not repaired like an edit by hand
+ *   clock-gap         after a stop nothing counts that was known or asked before, and Redis
+ *                     has its time to answer
+ *   peer-demotion     a demotion by a newer master is not repaired like an edit by hand; one
+ *                     of an epoch that is over is
  *   fence             a person's fence is obeyed, and its removal too
+ *   probes            what HTTP says of the role expires with its proof, and only so
  *   intent-lost       what the core wants is what the API stores, soon after it can be
  *   actions           only reads and writes of the own Pod, one at a time, never a no-op
  *   patch-storm       retries wait, writes are bounded
@@ -81,9 +84,11 @@ struct agent_truth {
     uint64_t role_us;    /* since when */
     uint64_t proven_us;  /* last time at which it was master by proof, not by keeping */
     uint64_t step_us;    /* the last one */
+    uint64_t gap_us;     /* the last one that came too late; 0 none did */
     uint64_t newest_max; /* highest epoch that its Sentinels have shown it, or a lower one */
     uint64_t lower_us;   /* … that it has accepted; a lower one is shown since */
     uint64_t lower_epoch;
+    uint64_t probe_us; /* the next time at which probes are asked */
 };
 
 struct truth {

@@ -77,6 +77,7 @@ static void check_gap(struct world *w, unsigned i)
     const struct core *c = &w->agents[i].core;
     bool gap = t->step_us != 0 && u64_since(w->now_us, t->step_us) > CORE_GAP_US;
     t->step_us = w->now_us;
+    t->gap_us = gap ? w->now_us : t->gap_us;
     if (gap && (c->input.newest.fresh > 0 || c->local.role_us != 0)) {
         sim_fail(w, "clock-gap", "agent-%u was stopped, and still counts %s", i,
                  c->input.newest.fresh > 0 ? "what Sentinels said before" : "the ROLE of before");
@@ -89,6 +90,17 @@ static void follow_role(struct world *w, unsigned i)
     const struct role *r = &w->agents[i].core.role;
     bool changed = r->state != t->role;
     bool newer = r->state == ROLE_MASTER && r->epoch != t->epoch;
+    if (changed && r->reason == ROLE_WHY_SILENT && t->gap_us != 0 &&
+        u64_since(w->now_us, t->gap_us) < ROLE_PROOF_US) {
+        sim_fail(w, "clock-gap",
+                 "agent-%u was stopped, and calls redis-%u silent before it could"
+                 " answer",
+                 i, i);
+    }
+    if (changed && r->reason == ROLE_WHY_PEER_DEMOTED && r->epoch < t->epoch) {
+        sim_fail(w, "peer-demotion", "agent-%u, at epoch %llu, obeys a demotion of epoch %llu", i,
+                 (unsigned long long)t->epoch, (unsigned long long)r->epoch);
+    }
     if (changed) {
         t->role = r->state;
         t->role_us = w->now_us;

@@ -395,6 +395,20 @@ static void test_hand_edit_is_repaired(void **state)
     assert_int_equal(done_ok(&l, pod_of(UID, "103", "master", EPOCH), NOW_US + 15), 5);
 }
 
+/* … and the watch often shows the repair before it is answered. */
+static void test_hand_edit_seen_first(void **state)
+{
+    (void)state;
+    struct label l = patching();
+    (void)done_ok(&l, pod_of(UID, "101", "master", EPOCH), NOW_US);
+    struct pod p = pod_of(UID, "102", "replica", EPOCH);
+    label_observe(&l, &p, LATER_US);
+    assert_int_equal(label_next(&l, 9, LATER_US + 1), LABEL_PATCH);
+    p = pod_of(UID, "103", "master", EPOCH);
+    label_observe(&l, &p, LATER_US + 2);
+    assert_int_equal(done_ok(&l, p, LATER_US + 3), 3);
+}
+
 static void test_retry_after(void **state)
 {
     (void)state;
@@ -523,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_a_pod_that_is_out_of_sight),
         cmocka_unit_test(test_older_news_are_ignored),
         cmocka_unit_test(test_hand_edit_is_repaired),
+        cmocka_unit_test(test_hand_edit_seen_first),
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_retry_after_binds_newer_wishes),
         cmocka_unit_test(test_repeating_a_wish_shortens_no_wait),

@@ -335,7 +335,7 @@ static void test_the_label_is_told(void **state)
     assert_true(a.ok);
     assert_false(check_of(&a, "label")->ok);
     assert_says(check_of(&a, "label"), "master at epoch 5 is wanted, for 7 ms; the stored label "
-                                       "is replica");
+                                       "is replica at epoch 5");
     rig_pod(&r, rig_pod_of(0, "", 0));
     a = ask_at(&r, PROBE_READY, r.now_us);
     assert_says(check_of(&a, "label"), "the stored label is absent");
