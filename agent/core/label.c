@@ -114,6 +114,8 @@ enum label_request label_next(struct label *l, uint64_t op, uint64_t now_us)
     l->tokens -= 1;
     l->op = op;
     l->sent = l->want;
+    /* A repair is as old as the edit, not as the wish. */
+    l->sent.decided_us = u64_max(l->want.decided_us, l->desync_since_us);
     l->patches++;
     return LABEL_PATCH;
 }
@@ -147,7 +149,6 @@ bool label_done(struct label *l, uint64_t op, enum api_outcome outcome, const st
         l->last_ok_us = now_us;
         l->not_before_us = 0;
         l->read_first = false;
-        uint64_t since_us = u64_max(l->sent.decided_us, l->desync_since_us);
         label_observe(l, pod, now_us);
         /* A read that succeeds is no sign that the write which was refused will. */
         if (!was_read || label_is_synced(l)) {
@@ -156,7 +157,7 @@ bool label_done(struct label *l, uint64_t op, enum api_outcome outcome, const st
         if (!was_read) {
             l->acknowledged++;
             bool current = l->want.role == l->sent.role && l->want.epoch == l->sent.epoch;
-            *ret_latency_us = current ? u64_since(now_us, since_us) : 0;
+            *ret_latency_us = current ? u64_since(now_us, l->sent.decided_us) : 0;
         }
         return true;
     case API_CONFLICT:

@@ -197,6 +197,7 @@ bool kube_port_patch(struct kube_port *p, uint64_t op, const char *uid, const st
                               .role_epoch = v->epoch,
                               .role_since = since,
                               .run_id = v->run_id,
+                              .demoted = v->role == ROLE_DEMOTED,
                               .reason = role_reason_text(v->reason)};
     buf_reset(&p->patch);
     REQUIRE(pod_patch_write(&p->patch, &patch, &p->cfg->keys));

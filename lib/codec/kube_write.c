@@ -41,6 +41,9 @@ bool pod_patch_write(struct buf *out, const struct pod_patch *patch, const struc
     jsonw_str(&w, POD_ANNOTATION_PREFIX "role-since", patch->role_since);
     jsonw_str(&w, POD_ANNOTATION_PREFIX "run-id", patch->run_id[0] == '\0' ? NULL : patch->run_id);
     jsonw_str(&w, POD_ANNOTATION_PREFIX "reason", patch->reason);
+    if (!patch->demoted) {
+        jsonw_null(&w, POD_ANNOTATION_PREFIX "demoted-by-epoch");
+    }
     jsonw_close(&w);
     jsonw_close(&w);
     jsonw_close(&w);

@@ -121,6 +121,7 @@ struct pod_patch {
     uint64_t role_epoch;
     const char *role_since; /* RFC 3339 */
     const char *run_id;     /* "" writes null: unknown */
+    bool demoted;           /* false: the mark of a peer's demotion is removed */
     const char *reason;
 };
 bool pod_patch_write(struct buf *out, const struct pod_patch *patch, const struct pod_keys *keys);

@@ -26,13 +26,16 @@ static void test_patch(void **state)
         "{\"metadata\":{\"uid\":\"u-1\",\"labels\":{\"role\":\"master\",\"old/role\":\"master\"},"
         "\"annotations\":{\"redis-pod-agent/role-epoch\":\"18446744073709551615\","
         "\"redis-pod-agent/role-since\":\"2026-01-02T03:04:05Z\","
-        "\"redis-pod-agent/run-id\":\"0123\",\"redis-pod-agent/reason\":\"named by \\\"3\\\"\"}}}");
+        "\"redis-pod-agent/run-id\":\"0123\",\"redis-pod-agent/reason\":\"named by \\\"3\\\"\","
+        "\"redis-pod-agent/demoted-by-epoch\":null}}}");
     buf_reset(&out);
     keys.role_legacy = NULL;
     p.run_id = "";
+    p.demoted = true;
     assert_true(pod_patch_write(&out, &p, &keys));
     assert_non_null(strstr(buf_str(&out), "\"labels\":{\"role\":\"master\"},"));
     assert_non_null(strstr(buf_str(&out), "\"redis-pod-agent/run-id\":null,"));
+    assert_null(strstr(buf_str(&out), "demoted-by-epoch"));
 }
 
 /* What is written is what is read back, when the server has merged it. */
