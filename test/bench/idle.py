@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import struct
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,8 +34,9 @@ STEP_TIMEOUT_S = 10
 
 @dataclass
 class Memory:
-    """Of the parent and its worker, in KiB. rss counts the pages that both have mapped twice, pss
-    once."""
+    """Of the parent and its worker, in KiB. rss counts a page that both have mapped once, as a
+    container's memory does; without the right to see page frames it counts it twice. pss shares
+    the pages of libraries with all other programs as well."""
 
     parent_rss: int
     worker_rss: int
@@ -49,6 +51,26 @@ def rollup(pid: int) -> dict[str, int]:
     return {w[0].rstrip(":"): int(w[1]) for w in words if w[-1] == "kB"}
 
 
+def resident_frames(pid: int) -> set[int]:
+    """The page frames of a process (Documentation/admin-guide/mm/pagemap.rst)."""
+    size = os.sysconf("SC_PAGE_SIZE")
+    frames: set[int] = set()
+    with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
+        for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines():
+            begin, end = (int(x, 16) // size for x in line.split()[0].split("-"))
+            entries = os.pread(pagemap.fileno(), (end - begin) * 8, begin * 8)
+            for (entry,) in struct.iter_unpack("<Q", entries):
+                if entry >> 63:  # present
+                    frames.add(entry & ((1 << 55) - 1))
+    return frames
+
+
+def counted_once(parent: int, worker: int, sum_kb: int) -> int:
+    frames = resident_frames(parent) | resident_frames(worker)
+    # Frame numbers are all 0 for those who may not see them.
+    return len(frames) * os.sysconf("SC_PAGE_SIZE") // 1024 if len(frames) > 1 else sum_kb
+
+
 def pids(agent: Process) -> list[int]:
     found = [agent.pid, *agent.children()]
     assert len(found) == 2, f"a parent and a worker are expected, not {len(found)} processes"
@@ -56,11 +78,12 @@ def pids(agent: Process) -> list[int]:
 
 
 def memory(agent: Process) -> Memory:
-    parent, worker = (rollup(pid) for pid in pids(agent))
+    both = pids(agent)
+    parent, worker = (rollup(pid) for pid in both)
     return Memory(
         parent["Rss"],
         worker["Rss"],
-        parent["Rss"] + worker["Rss"],
+        counted_once(both[0], both[1], parent["Rss"] + worker["Rss"]),
         parent["Pss"] + worker["Pss"],
         sum(m[k] for m in (parent, worker) for k in ("Private_Clean", "Private_Dirty")),
     )
@@ -123,7 +146,9 @@ def steady(report: Report, quick: bool) -> None:
     def mib(name: str) -> list[float]:
         return [getattr(m, name) / 1024 for m in memories]
 
-    report.add(BENCH, "RSS, parent + worker", "MiB", mib("rss"), Goal(max=RSS_MIB))
+    report.add(
+        BENCH, "RSS, parent and worker, each page once", "MiB", mib("rss"), Goal(max=RSS_MIB)
+    )
     report.add(BENCH, "RSS, parent", "MiB", mib("parent_rss"))
     report.add(BENCH, "RSS, worker", "MiB", mib("worker_rss"))
     report.add(BENCH, "PSS, parent + worker", "MiB", mib("pss"))
