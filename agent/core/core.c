@@ -207,8 +207,6 @@ static void on_sentinel_event(struct core *c, const struct core_event *ev)
     }
     if (evidence_event(&c->evidence, ev->slot, e, c->now_us)) {
         ask(c, &c->sentinel_read[ev->slot], false);
-    }
-    if (awaits_promotion(c)) {
         ask(c, &c->local_read, false);
     }
 }
