@@ -194,6 +194,9 @@ static void apply(struct world *w, const struct api_request *r)
     pod->role_epoch = r->label.epoch;
     set_text(pod->run_id, sizeof pod->run_id, r->label.run_id);
     set_text(pod->reason, sizeof pod->reason, role_reason_text(r->label.reason));
+    if (r->label.role != ROLE_DEMOTED) {
+        pod->demoted_by_epoch = 0;
+    }
     p->agent_until_us = w->now_us;
     api_commit(w, r->agent);
     scenario_on_label(w, r->agent);
