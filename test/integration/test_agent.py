@@ -81,7 +81,10 @@ def test_kubelet_sees_nothing_of_a_crashed_worker(topology: MakeTopology, kube: 
     top.wait(replaced, 5, "a new worker")
     top.wait(lambda: top.status(master)["role"]["state"] == "master", 5, "proven again")
     prober.stop()
-    assert set(prober.answers) == {200}
+    # A request that the worker had already taken dies with it; none is refused or left waiting.
+    assert set(prober.answers) <= {200, "ConnectionResetError"}
+    assert prober.answers.count("ConnectionResetError") <= 1
+    assert prober.slowest_s < 1
     assert top.status(master)["worker_restarts"] == 1
     assert labels_of(kube.label_history, master.pod, began) == []
     assert [w for w in kube.writes[writes:] if w.pod == master.pod] == []
@@ -305,7 +308,7 @@ def test_replication_mode_follows_role(topology: MakeTopology, kube: KubeServer)
         assert member.sentinel is not None
         member.sentinel.kill()
     for member in top.pods:
-        top.start_agent(member, "--sentinel-addrs=", "--mode=replication")
+        top.start_agent(member, "--sentinel-addrs=", "--sentinel-count=0", "--mode=replication")
     top.wait_label(first, "master", 10)
     top.wait_label(second, "replica", 10)
     top.ask(first, "REPLICAOF", second.host, str(second.redis_port))
