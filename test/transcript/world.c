@@ -41,6 +41,9 @@ static void store_label(struct world *w, const struct label_value *v)
     own->role_epoch = v->epoch;
     own->has_role_epoch = true;
     memcpy(own->run_id, v->run_id, sizeof own->run_id);
+    if (v->role != ROLE_DEMOTED) {
+        own->demoted_by_epoch = 0;
+    }
     world_wrote(w, own);
 }
 

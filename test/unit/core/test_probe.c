@@ -139,6 +139,8 @@ static void test_startup(void **state)
     assert_false(a.ok);
     assert_says(&a.checks[0], "connection refused");
     rig_event(&r, CORE_LOCAL_UP);
+    a = ask_at(&r, PROBE_READY, r.now_us);
+    assert_says(check_of(&a, "redis"), "not answered ROLE on this connection yet");
     rig_fault(&r, RESP_FAULT_LOADING);
     assert_true(is_ok(&r, PROBE_STARTUP));
     rig_local_down(&r, LOCAL_DOWN_REFUSED);
