@@ -42,7 +42,9 @@ static void answer_probe(struct driver *d, enum probe probe, const struct http_r
     struct probe_answer a;
     probe_answer(&d->core, probe, max_lag, loop_now_us(), &a);
     res->status = a.ok ? 200 : 503;
-    if (a.ok && http_request_query(req, "verbose") == NULL) {
+    /* A role that is held for want of proof is always told: since when, and why. */
+    bool brief = a.ok && !d->core.role.holding && http_request_query(req, "verbose") == NULL;
+    if (brief) {
         buf_add_str(res->body, "ok\n");
     } else {
         write_checks(res->body, probe_path(probe), &a);
