@@ -1,7 +1,8 @@
 #include "test/sim/sim.h"
 
 #define WARM_UP_US (8 * SECOND)
-#define SETTLED_US (25 * SECOND)
+/* A lower epoch may have to last (10 s) before a lost demotion may be outwaited (10 s). */
+#define SETTLED_US (32 * SECOND)
 #define SETTLE_LIMIT_US (240 * SECOND)
 
 /* ---- what a seed decides ---- */
