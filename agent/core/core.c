@@ -454,7 +454,7 @@ static void gather(struct core *c)
     in->verdict = evidence_verdict(&c->evidence, &in->newest, in->run_id, c->now_us);
     uint64_t selected_us = 0;
     uint64_t eager_epoch =
-        c->cfg.eager ? evidence_eager(&c->evidence, &in->newest, &selected_us) : 0;
+        c->cfg.eager ? evidence_eager(&c->evidence, &in->newest, c->now_us, &selected_us) : 0;
     if (eager_epoch != 0 && c->local.master_since_us >= selected_us) {
         in->eager_epoch = eager_epoch;
     }

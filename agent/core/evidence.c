@@ -316,7 +316,7 @@ void evidence_forget_epochs(struct evidence *ev)
     }
 }
 
-uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest,
+uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest, uint64_t now_us,
                         uint64_t *ret_selected_us)
 {
     if (!newest->known) {
@@ -327,7 +327,9 @@ uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest,
         const struct failover *f = &s->failover;
         /* It votes for itself after it has begun: without that its epoch is a guess. */
         bool voted = s->vote.heard_us >= f->opened_us && s->vote.epoch == f->epoch;
-        if (!f->open || !voted || is_shadowed(ev, i) || f->epoch <= newest->epoch ||
+        /* Its leader may die after the promotion, but what nobody confirms becomes old. */
+        bool led = counts(ev, i, now_us) || u64_since(now_us, f->selected_us) < EVIDENCE_EAGER_US;
+        if (!f->open || !voted || !led || is_shadowed(ev, i) || f->epoch <= newest->epoch ||
             s->id[0] == '\0' || !evidence_is_me(ev, &f->selected) ||
             evidence_epoch_heard(ev) > f->epoch) {
             continue;

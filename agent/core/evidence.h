@@ -27,6 +27,7 @@
 #define EVIDENCE_SENTINELS_MAX 16
 #define EVIDENCE_MY_ADDRS_MAX 8
 #define VIEW_FRESH_US 3000000U
+#define EVIDENCE_EAGER_US 5000000U /* a selection whose Sentinel is silent counts for so long */
 
 #define VERDICTS(X)                                                                     \
     X(VERDICT_OFF, "off")             /* there are no Sentinels in this mode */         \
@@ -117,7 +118,7 @@ enum verdict evidence_verdict(const struct evidence *ev, const struct newest *ne
 /* The eager rule: epoch of a failover above newest that a Sentinel leads, elected by the
  * votes of a majority, whose selected replica is me, and no higher epoch has been heard;
  * 0 where there is none. *ret_selected_us: when it was selected. */
-uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest,
+uint64_t evidence_eager(const struct evidence *ev, const struct newest *newest, uint64_t now_us,
                         uint64_t *ret_selected_us);
 
 /* The highest epoch that any Sentinel is known to have reached. */

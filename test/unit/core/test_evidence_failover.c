@@ -75,7 +75,7 @@ static uint64_t eager(const struct evidence *ev)
 {
     uint64_t selected_us = 0;
     struct newest n = newest_at(ev, NOW_US + 10);
-    uint64_t epoch = evidence_eager(ev, &n, &selected_us);
+    uint64_t epoch = evidence_eager(ev, &n, NOW_US + 10, &selected_us);
     if (epoch != 0) {
         assert_true(selected_us > NOW_US);
     }
@@ -94,7 +94,7 @@ static void test_eager(void **state)
     struct evidence ev = elect(ME, 0);
     uint64_t selected_us = 0;
     struct newest n = newest_at(&ev, NOW_US + 10);
-    assert_int_equal(evidence_eager(&ev, &n, &selected_us), NEXT);
+    assert_int_equal(evidence_eager(&ev, &n, NOW_US + 10, &selected_us), NEXT);
     assert_int_equal(selected_us, NOW_US + 6);
     assert_false(mirror(&ev));
 }
