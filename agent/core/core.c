@@ -21,17 +21,6 @@ const char *core_act_name(enum core_act a)
     return act_names[a];
 }
 
-/* The trailing number of a StatefulSet Pod's name; -1: none. */
-static int ordinal_of(const char *name)
-{
-    const char *dash = strrchr(name, '-');
-    uint64_t n;
-    if (dash == NULL || !sv_to_u64(sv_from(dash + 1), &n) || n > INT32_MAX) {
-        return -1;
-    }
-    return (int)n;
-}
-
 void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us)
 {
     REQUIRE(cfg->mode != CORE_MODE_AUTO && cfg->mode != CORE_MODE_CLUSTER);
@@ -39,7 +28,7 @@ void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us)
     *c = (struct core){.cfg = *cfg, .now_us = now_us, .next_op = 1};
     REQUIRE(str_copy(c->sentinel_master, sizeof c->sentinel_master, sv_from(cfg->sentinel_master)));
     REQUIRE(str_copy(c->pod_name, sizeof c->pod_name, sv_from(cfg->pod_name)));
-    c->ordinal = ordinal_of(c->pod_name);
+    c->ordinal = pod_ordinal(c->pod_name);
     local_init(&c->local, now_us);
     evidence_init(&c->evidence, cfg->sentinel_count);
     for (size_t i = 0; i < cfg->me_count; i++) {

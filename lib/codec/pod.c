@@ -112,16 +112,6 @@ static const cJSON *controller_of(const cJSON *meta)
     return NULL;
 }
 
-static int trailing_number(const char *name)
-{
-    const char *dash = strrchr(name, '-');
-    uint64_t n;
-    if (dash == NULL || !sv_to_u64(sv_from(dash + 1), &n) || n > INT32_MAX) {
-        return -1;
-    }
-    return (int)n;
-}
-
 static bool take_labels(struct pod *out, const cJSON *labels, const struct pod_keys *keys)
 {
     bool ok = str_copy(out->role, sizeof out->role, text_of(labels, keys->role));
@@ -184,7 +174,7 @@ static int take_pod(struct pod *ret, const cJSON *json, const struct pod_keys *k
     }
     take_annotations(&out, member(meta, "annotations"));
     out.terminating = text_of(meta, "deletionTimestamp").len > 0;
-    out.ordinal = trailing_number(out.name);
+    out.ordinal = pod_ordinal(out.name);
     *ret = out;
     return 0;
 }

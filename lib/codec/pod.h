@@ -56,6 +56,9 @@ struct pod {
     int ordinal;                     /* trailing number of the name; -1 none */
 };
 
+/* The number behind the last dash of a StatefulSet Pod's name; -1: none. */
+int pod_ordinal(const char *name);
+
 /* One Pod object. ERR_PROTO: not JSON, not a Pod, no name or uid. */
 int pod_parse(struct pod *ret, struct sv json, const struct pod_keys *keys, struct err *e) MUST_USE;
 

@@ -327,13 +327,6 @@ static void on_deadline(uv_timer_t *timer)
 
 /* --- trust ------------------------------------------------------------------------------------ */
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 static int read_ca(const char *path, struct buf *out, struct stat *ret_seen, struct err *e)
 {
     char piece[16384];
@@ -367,7 +360,7 @@ static int refresh_ca(struct http_client *c, struct err *e)
     struct buf fresh;
     struct err err;
 
-    if (!c->ca_file || (stat(c->ca_file, &now) == 0 && same_file(&now, &c->ca_seen))) {
+    if (!c->ca_file || (stat(c->ca_file, &now) == 0 && secret_file_same(&now, &c->ca_seen))) {
         return 0;
     }
     buf_init(&fresh, HTTP_CLIENT_CA_MAX_BYTES);

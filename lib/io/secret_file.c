@@ -23,7 +23,7 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+bool secret_file_same(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
@@ -118,7 +118,7 @@ int secret_file_refresh(struct secret_file *f, struct err *e)
     if (stat(f->path, &now) != 0) {
         return fail_errno(e, errno, f->path);
     }
-    if (secret_is_set(&f->value) && same_file(&now, &f->seen)) {
+    if (secret_is_set(&f->value) && secret_file_same(&now, &f->seen)) {
         return 0;
     }
     /* Non-blocking, so that a FIFO in the place of the file cannot stop the loop. */

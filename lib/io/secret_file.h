@@ -18,6 +18,9 @@ struct secret_file {
     uint64_t generation; /* grows with every change of the value */
 };
 
+/* The same content as far as the file system tells: device, inode, size and both times. */
+bool secret_file_same(const struct stat *a, const struct stat *b);
+
 void secret_file_init(struct secret_file *f, const char *path_or_null);
 void secret_file_release(struct secret_file *f);
 
