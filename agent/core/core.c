@@ -4,7 +4,7 @@
 
 static const char *const mode_names[] = {CORE_MODES(RPA_ENUM_NAME)};
 static const char *const event_names[] = {CORE_EVENTS(RPA_ENUM_NAME)};
-static const char *const act_names[] = {CORE_ACTS(RPA_ENUM_NAME)};
+static const char *const drain_by_names[] = {DRAIN_BYS(RPA_ENUM_NAME)};
 
 const char *core_mode_name(enum core_mode m)
 {
@@ -16,9 +16,9 @@ const char *core_event_type_name(enum core_event_type t)
     return event_names[t];
 }
 
-const char *core_act_name(enum core_act a)
+const char *drain_by_name(enum drain_by by)
 {
-    return act_names[a];
+    return drain_by_names[by];
 }
 
 void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us)
@@ -36,14 +36,6 @@ void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us)
     }
     role_init(&c->role);
     label_init(&c->label, cfg->pod_uid, cfg->role_legacy, cfg->seed, now_us);
-}
-
-static struct core_action *add_action(struct core_actions *out, enum core_act type)
-{
-    REQUIRE(out->count < CORE_ACTIONS_MAX);
-    struct core_action *a = &out->items[out->count++];
-    *a = (struct core_action){.type = type};
-    return a;
 }
 
 /* ---- reads ---- */
@@ -89,7 +81,7 @@ static void issue_local(struct core *c, struct core_actions *out)
     bool stale = c->local.info_us == 0 || c->local.run_id[0] == '\0' ||
                  u64_since(c->now_us, c->local.info_us) >= CORE_LOCAL_PERIOD_US;
     bool info = c->info_op == 0 && (r->info || stale);
-    struct core_action *a = add_action(out, ACT_READ_LOCAL);
+    struct core_action *a = core_actions_add(out, ACT_READ_LOCAL);
     a->op = r->op = c->next_op++;
     a->info = info;
     r->asked_us = c->now_us;
@@ -107,7 +99,7 @@ static void issue_sentinels(struct core *c, struct core_actions *out)
         if (!c->sentinel_up[i] || r->op != 0 || c->now_us < r->due_us) {
             continue;
         }
-        struct core_action *a = add_action(out, ACT_READ_SENTINEL);
+        struct core_action *a = core_actions_add(out, ACT_READ_SENTINEL);
         a->op = r->op = c->next_op++;
         a->slot = i;
         r->asked_us = c->now_us;
@@ -309,7 +301,7 @@ static void on_api_done(struct core *c, const struct core_event *ev, struct core
                               ev->u.api.retry_after_us, c->now_us, &latency_us);
     if (current && latency_us > 0) {
         c->label_acks++;
-        add_action(out, ACT_LABEL_ACKED)->duration_us = latency_us;
+        core_actions_add(out, ACT_LABEL_ACKED)->duration_us = latency_us;
     }
 }
 
@@ -318,7 +310,7 @@ static void on_api_done(struct core *c, const struct core_event *ev, struct core
 static void distrust(struct core *c, uint64_t gap_us, struct core_actions *out)
 {
     c->gaps++;
-    add_action(out, ACT_GAP)->duration_us = gap_us;
+    core_actions_add(out, ACT_GAP)->duration_us = gap_us;
     local_distrust(&c->local, c->now_us);
     c->info_op = 0;
     c->local_read = (struct read_slot){.due_us = c->now_us, .info = true};
@@ -354,7 +346,7 @@ static void take(struct core *c, const struct core_event *ev, struct core_action
     case CORE_LOCAL_HINT:
         ask(c, &c->local_read, true);
         if (!c->local.connected) {
-            add_action(out, ACT_KICK_LOCAL);
+            core_actions_add(out, ACT_KICK_LOCAL);
         }
         return;
     case CORE_SENTINELS:
@@ -401,6 +393,17 @@ static void take(struct core *c, const struct core_event *ev, struct core_action
         return;
     case CORE_API_DONE:
         on_api_done(c, ev, out);
+        return;
+    case CORE_SENTINEL_LOOK:
+    case CORE_SENTINEL_VOTE:
+    case CORE_SENTINEL_DONE:
+    case CORE_MEMBER_UP:
+    case CORE_MEMBER_DOWN:
+    case CORE_MEMBER_INFO:
+    case CORE_ORDER_DONE:
+    case CORE_LAUNCH:
+    case CORE_PROCESS_DEAD:
+    case CORE_DRAIN:
         return;
     }
 }
@@ -471,13 +474,13 @@ static void decide(struct core *c, struct core_actions *out)
     struct role_change change = role_step(&c->role, &c->input);
     if (change.regressed) {
         evidence_forget_epochs(&c->evidence);
-        struct core_action *a = add_action(out, ACT_KUBE_EVENT);
+        struct core_action *a = core_actions_add(out, ACT_KUBE_EVENT);
         a->regressed = true;
         a->epoch = c->role.token;
         a->from = a->to = c->role.state;
     }
     if (change.state || change.epoch) {
-        struct core_action *a = add_action(out, ACT_ROLE_CHANGED);
+        struct core_action *a = core_actions_add(out, ACT_ROLE_CHANGED);
         a->from = change.from;
         a->to = c->role.state;
         a->epoch = c->role.epoch;
@@ -485,7 +488,7 @@ static void decide(struct core *c, struct core_actions *out)
     }
     bool told_before = change.from == ROLE_UNSET && c->input.own_label == c->role.state;
     if (change.state && !told_before) {
-        struct core_action *a = add_action(out, ACT_KUBE_EVENT);
+        struct core_action *a = core_actions_add(out, ACT_KUBE_EVENT);
         a->from = change.from;
         a->to = c->role.state;
         a->epoch = c->role.epoch;
@@ -516,13 +519,13 @@ static void issue_label(struct core *c, struct core_actions *out)
     case LABEL_NOTHING:
         return;
     case LABEL_PATCH: {
-        struct core_action *a = add_action(out, ACT_PATCH_POD);
+        struct core_action *a = core_actions_add(out, ACT_PATCH_POD);
         a->op = op;
         a->label = c->label.want;
         break;
     }
     case LABEL_GET:
-        add_action(out, ACT_GET_POD)->op = op;
+        core_actions_add(out, ACT_GET_POD)->op = op;
         break;
     }
     c->next_op++;

@@ -15,13 +15,12 @@
 #ifndef RPA_CORE_CORE_H
 #define RPA_CORE_CORE_H
 
+#include "agent/core/action.h"
 #include "agent/core/evidence.h"
-#include "agent/core/label.h"
+#include "agent/core/history.h"
 #include "agent/core/local.h"
-#include "agent/core/role.h"
 
 #define CORE_PEERS_MAX 32
-#define CORE_ACTIONS_MAX 64
 #define CORE_GAP_US 2500000U
 #define CORE_LOCAL_PERIOD_US 1000000U
 #define CORE_SENTINEL_PERIOD_US 1000000U
@@ -38,6 +37,19 @@
 
 enum core_mode { CORE_MODES(RPA_ENUM_MEMBER) CORE_MODE_COUNT };
 
+/* The mechanisms; all off: Redis and the Sentinels are only read. */
+struct core_switches {
+    bool crash;
+    bool hand_over;
+    bool gone;
+    bool repair;
+    bool harmless;
+    bool enforce;
+    bool peer_demotion;
+    bool sweep;
+    bool fence;
+};
+
 struct core_config {
     enum core_mode mode;         /* not AUTO: the shell has decided; CLUSTER is refused there */
     unsigned sentinel_count;     /* N as configured; 0 in modes without Sentinel */
@@ -49,6 +61,10 @@ struct core_config {
     bool labels;         /* false: there is no API server, nothing is written */
     bool role_legacy;
     bool eager;
+    struct core_switches on;
+    uint64_t max_lag_bytes; /* a replica further behind is no successor */
+    uint64_t fence_after_us;
+    uint64_t drain_timeout_us; /* of a hand-over, where its caller gives none */
     uint64_t seed;
 };
 
@@ -67,31 +83,66 @@ struct core_config {
     X(CORE_SENTINEL_GONE, "sentinel-gone") /* the slot is free, or another's */         \
     X(CORE_SENTINEL_VIEW, "sentinel-view") /* answer to ACT_READ_SENTINEL */            \
     X(CORE_SENTINEL_EVENT, "sentinel-event")                                            \
+    X(CORE_SENTINEL_LOOK, "sentinel-look") /* answer to ACT_LOOK_SENTINEL */            \
+    X(CORE_SENTINEL_VOTE, "sentinel-vote") /* answer to ACT_VOTE */                     \
+    X(CORE_SENTINEL_DONE, "sentinel-done") /* ends ACT_ANNOUNCE, ACT_FORCE_FAILOVER */  \
+    X(CORE_MEMBER_UP, "member-up")                                                      \
+    X(CORE_MEMBER_DOWN, "member-down")   /* lost, or one more attempt has failed */     \
+    X(CORE_MEMBER_INFO, "member-info")   /* answer to ACT_READ_MEMBER */                \
+    X(CORE_ORDER_DONE, "order-done")     /* ends ACT_ORDER */                           \
+    X(CORE_LAUNCH, "launch")             /* a redis-server asks how to start */         \
+    X(CORE_PROCESS_DEAD, "process-dead") /* … and has ended: its pidfd is readable */ \
+    X(CORE_DRAIN, "drain")               /* hand over, please */                        \
     X(CORE_HELLO, "hello")                                                              \
     X(CORE_PODS_RESYNC, "pods-resync") /* a new list begins */                          \
     X(CORE_POD, "pod")                 /* a Pod of the namespace, mine among them */    \
     X(CORE_POD_GONE, "pod-gone")                                                        \
     X(CORE_PODS_SYNCED, "pods-synced")                                                  \
-    X(CORE_API_DONE, "api-done") /* ends ACT_PATCH_POD, ACT_GET_POD */
+    X(CORE_API_DONE, "api-done") /* ends PATCH_POD, GET_POD, DEMOTE_PEER, CLEAR_HANDOVER */
 
 enum core_event_type { CORE_EVENTS(RPA_ENUM_MEMBER) CORE_EVENT_COUNT };
+
+#define DRAIN_BYS(X)                     \
+    X(DRAIN_BY_HTTP, "/drain")           \
+    X(DRAIN_BY_SIGNAL, "SIGTERM")        \
+    X(DRAIN_BY_ANNOTATION, "annotation") \
+    X(DRAIN_BY_FENCE, "fence")
+
+enum drain_by { DRAIN_BYS(RPA_ENUM_MEMBER) };
 
 struct core_event {
     enum core_event_type type;
     uint64_t now_us;
     uint64_t wall_ms;
-    uint64_t op; /* LOCAL_ROLE, LOCAL_INFO, SENTINEL_VIEW, API_DONE */
-    size_t slot; /* SENTINEL_* */
+    uint64_t op; /* of the action that it answers */
+    size_t slot; /* SENTINEL_*, MEMBER_* */
     union {
-        enum local_down down; /* LOCAL_DOWN */
+        enum local_down down; /* LOCAL_DOWN, MEMBER_DOWN */
         struct {
             enum resp_fault fault;         /* not NONE: the ROLE was refused */
             const struct role_reply *role; /* else; NULL: no answer will come */
         } role;
-        const struct info *info; /* LOCAL_INFO; NULL: refused or unreadable */
-        size_t sentinel_count;   /* SENTINELS */
-        const char *id;          /* SENTINEL_ID */
-        const struct view *view; /* SENTINEL_VIEW, asked_us unset; NULL: refused or torn */
+        const struct info *info;          /* LOCAL_INFO, MEMBER_INFO; NULL: refused or unreadable */
+        size_t sentinel_count;            /* SENTINELS */
+        const char *id;                   /* SENTINEL_ID */
+        const struct view *view;          /* SENTINEL_VIEW, asked_us unset; NULL: refused or torn */
+        const struct sentinel_look *look; /* SENTINEL_LOOK; NULL: refused or unreadable */
+        struct {
+            enum outcome outcome;
+            struct sentinel_vote vote; /* with OK */
+        } vote;                        /* SENTINEL_VOTE */
+        enum outcome outcome;          /* SENTINEL_DONE */
+        struct {
+            enum outcome outcome;
+            bool is_master;        /* PROMOTE with OK: ROLE said so */
+            uint64_t min_replicas; /* GET_FENCE with OK */
+            uint64_t max_lag_s;
+        } order; /* ORDER_DONE */
+        struct {
+            enum drain_by by;
+            uint64_t budget_us;            /* 0: drain_timeout_us */
+            char target[POD_NAME_MAX + 1]; /* a Pod's name; "": any */
+        } drain;                           /* DRAIN */
         const struct sentinel_event *sentinel;
         const struct sentinel_hello *hello;
         const struct pod *pod;
@@ -101,37 +152,6 @@ struct core_event {
             uint64_t retry_after_us;
         } api;
     } u;
-};
-
-#define CORE_ACTS(X)                                                                         \
-    X(ACT_READ_LOCAL, "read-local")       /* ROLE, and INFO where `info`, in one write */    \
-    X(ACT_KICK_LOCAL, "kick-local")       /* reconnect now, do not wait */                   \
-    X(ACT_READ_SENTINEL, "read-sentinel") /* MASTER, GET-MASTER-ADDR, MASTER in one write */ \
-    X(ACT_PATCH_POD, "patch-pod")                                                            \
-    X(ACT_GET_POD, "get-pod")                                                                \
-    X(ACT_KUBE_EVENT, "kube-event")                                                          \
-    X(ACT_ROLE_CHANGED, "role-changed") /* for log and metrics */                            \
-    X(ACT_LABEL_ACKED, "label-acked")   /* for the histogram */                              \
-    X(ACT_GAP, "clock-gap")             /* for the log */
-
-enum core_act { CORE_ACTS(RPA_ENUM_MEMBER) CORE_ACT_COUNT };
-
-struct core_action {
-    enum core_act type;
-    uint64_t op;
-    size_t slot;              /* READ_SENTINEL */
-    bool info;                /* READ_LOCAL */
-    struct label_value label; /* PATCH_POD */
-    enum role_state from, to; /* ROLE_CHANGED, KUBE_EVENT */
-    uint64_t epoch;           /* ROLE_CHANGED, KUBE_EVENT */
-    enum role_reason reason;  /* ROLE_CHANGED, KUBE_EVENT */
-    bool regressed;           /* KUBE_EVENT: about an accepted lower epoch, not a role */
-    uint64_t duration_us;     /* LABEL_ACKED, GAP */
-};
-
-struct core_actions {
-    size_t count;
-    struct core_action items[CORE_ACTIONS_MAX];
 };
 
 struct read_slot {
@@ -177,7 +197,7 @@ struct core {
 
 const char *core_mode_name(enum core_mode m);
 const char *core_event_type_name(enum core_event_type t);
-const char *core_act_name(enum core_act a);
+const char *drain_by_name(enum drain_by by);
 
 void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us);
 void core_step(struct core *c, const struct core_event *ev, struct core_actions *ret);

@@ -88,6 +88,20 @@ static void execute(struct driver *d, const struct core_action *a)
         log_warn(MOD, "the agent was stopped for a while: all that was known is asked anew",
                  F_F64("seconds", (double)a->duration_us / 1e6));
         return;
+    case ACT_LOOK_SENTINEL:
+    case ACT_VOTE:
+    case ACT_ANNOUNCE:
+    case ACT_FORCE_FAILOVER:
+    case ACT_MEMBER_OPEN:
+    case ACT_MEMBER_CLOSE:
+    case ACT_MEMBER_KICK:
+    case ACT_READ_MEMBER:
+    case ACT_ORDER:
+    case ACT_LAUNCH_ANSWER:
+    case ACT_DEMOTE_PEER:
+    case ACT_CLEAR_HANDOVER:
+    case ACT_DECIDED:
+    case ACT_DRAIN_TOLD:
     case CORE_ACT_COUNT:
         break;
     }

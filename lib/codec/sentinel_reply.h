@@ -40,6 +40,36 @@ struct sentinel_hello {
     uint64_t master_epoch;
 };
 
+/* SENTINEL IS-MASTER-DOWN-BY-ADDR: whom this Sentinel has voted for. With epoch 0 it is a
+ * question only (sentinel.c, sentinelVoteLeader). leader_id "" is its "*": with epoch 0 it has
+ * not voted, with another it was restarted and has forgotten for whom, or does not know the
+ * address. */
+struct sentinel_vote {
+    bool down;
+    char leader_id[RUN_ID_LEN + 1];
+    uint64_t epoch;
+};
+
+#define SENTINEL_PEERS_MAX 16
+#define SENTINEL_REPLICAS_MAX 32
+
+/* One element of SENTINEL SENTINELS or SENTINEL REPLICAS. */
+struct sentinel_instance {
+    struct addr addr;
+    char run_id[RUN_ID_LEN + 1]; /* "" not known */
+    uint32_t flags;              /* bit 1U << SENTINEL_FLAG_… */
+};
+
+/* Everything that a candidate asks a Sentinel before it asks for a vote. Elements beyond the
+ * arrays are left out. */
+struct sentinel_look {
+    struct sentinel_vote vote;
+    size_t peer_count;
+    struct sentinel_instance peers[SENTINEL_PEERS_MAX];
+    size_t replica_count;
+    struct sentinel_instance replicas[SENTINEL_REPLICAS_MAX];
+};
+
 const char *sentinel_flag_name(enum sentinel_flag flag);
 
 /* The [key, value, …] array of SENTINEL MASTER. ip, port, flags, config-epoch, quorum and

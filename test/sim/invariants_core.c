@@ -286,6 +286,20 @@ static void check_action(struct world *w, unsigned i, const struct core_action *
     case ACT_ROLE_CHANGED:
     case ACT_LABEL_ACKED:
         return;
+    case ACT_LOOK_SENTINEL:
+    case ACT_VOTE:
+    case ACT_ANNOUNCE:
+    case ACT_FORCE_FAILOVER:
+    case ACT_MEMBER_OPEN:
+    case ACT_MEMBER_CLOSE:
+    case ACT_MEMBER_KICK:
+    case ACT_READ_MEMBER:
+    case ACT_ORDER:
+    case ACT_LAUNCH_ANSWER:
+    case ACT_DEMOTE_PEER:
+    case ACT_CLEAR_HANDOVER:
+    case ACT_DECIDED:
+    case ACT_DRAIN_TOLD:
     case CORE_ACT_COUNT:
         break;
     }

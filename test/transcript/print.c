@@ -52,6 +52,20 @@ static void print_action(struct world *w, const struct core_action *a)
     case ACT_GAP:
         (void)snprintf(text, sizeof text, "> a gap of %" PRIu64 " ms", a->duration_us / 1000);
         break;
+    case ACT_LOOK_SENTINEL:
+    case ACT_VOTE:
+    case ACT_ANNOUNCE:
+    case ACT_FORCE_FAILOVER:
+    case ACT_MEMBER_OPEN:
+    case ACT_MEMBER_CLOSE:
+    case ACT_MEMBER_KICK:
+    case ACT_READ_MEMBER:
+    case ACT_ORDER:
+    case ACT_LAUNCH_ANSWER:
+    case ACT_DEMOTE_PEER:
+    case ACT_CLEAR_HANDOVER:
+    case ACT_DECIDED:
+    case ACT_DRAIN_TOLD:
     case CORE_ACT_COUNT:
         break;
     }
