@@ -4,7 +4,6 @@
 
 static const char *const mode_names[] = {CORE_MODES(RPA_ENUM_NAME)};
 static const char *const event_names[] = {CORE_EVENTS(RPA_ENUM_NAME)};
-static const char *const drain_by_names[] = {DRAIN_BYS(RPA_ENUM_NAME)};
 
 const char *core_mode_name(enum core_mode m)
 {
@@ -14,11 +13,6 @@ const char *core_mode_name(enum core_mode m)
 const char *core_event_type_name(enum core_event_type t)
 {
     return event_names[t];
-}
-
-const char *drain_by_name(enum drain_by by)
-{
-    return drain_by_names[by];
 }
 
 void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us)

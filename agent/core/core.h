@@ -17,6 +17,7 @@
 
 #include "agent/core/action.h"
 #include "agent/core/evidence.h"
+#include "agent/core/handover.h"
 #include "agent/core/history.h"
 #include "agent/core/local.h"
 
@@ -102,14 +103,6 @@ struct core_config {
 
 enum core_event_type { CORE_EVENTS(RPA_ENUM_MEMBER) CORE_EVENT_COUNT };
 
-#define DRAIN_BYS(X)                     \
-    X(DRAIN_BY_HTTP, "/drain")           \
-    X(DRAIN_BY_SIGNAL, "SIGTERM")        \
-    X(DRAIN_BY_ANNOTATION, "annotation") \
-    X(DRAIN_BY_FENCE, "fence")
-
-enum drain_by { DRAIN_BYS(RPA_ENUM_MEMBER) };
-
 struct core_event {
     enum core_event_type type;
     uint64_t now_us;
@@ -191,13 +184,15 @@ struct core {
     bool own_listed;
     bool peers_synced;
 
+    struct handover handover;
+    struct history history;
+
     uint64_t label_acks;
     uint64_t gaps;
 };
 
 const char *core_mode_name(enum core_mode m);
 const char *core_event_type_name(enum core_event_type t);
-const char *drain_by_name(enum drain_by by);
 
 void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us);
 void core_step(struct core *c, const struct core_event *ev, struct core_actions *ret);
