@@ -1,10 +1,12 @@
 #include "agent/shell/config.h"
 
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/base/check.h"
 
 #define SERVICE_ACCOUNT_NAMESPACE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+#define UNIX_PATH_SIZE sizeof((struct sockaddr_un){0}.sun_path)
 #define DEFAULT_REDIS_PORT 6379 /* announced where Redis is reached through a unix socket */
 
 static const char *text_or_null(const struct options *o, enum option_id id)
@@ -185,6 +187,27 @@ static void take_kube(struct config *c, struct options *o)
     }
 }
 
+static void take_engine(struct config *c, struct options *o)
+{
+    c->eager = option_switch(o, OPT_EAGER);
+    c->on = (struct core_switches){.crash = option_switch(o, OPT_CRASH),
+                                   .hand_over = option_switch(o, OPT_HAND_OVER),
+                                   .gone = option_switch(o, OPT_GONE),
+                                   .repair = option_switch(o, OPT_REPAIR),
+                                   .harmless = option_switch(o, OPT_HARMLESS),
+                                   .enforce = option_switch(o, OPT_ENFORCE),
+                                   .peer_demotion = option_switch(o, OPT_PEER_DEMOTION),
+                                   .sweep = option_switch(o, OPT_SWEEP),
+                                   .fence = option_switch(o, OPT_FENCE)};
+    c->max_lag_bytes = option_number(o, OPT_MAX_LAG);
+    c->fence_after_us = option_number(o, OPT_FENCE_AFTER) * 1000;
+    c->drain_timeout_us = option_number(o, OPT_DRAIN_TIMEOUT) * 1000000;
+    c->launch_socket = text_or_null(o, OPT_LAUNCH_SOCKET);
+    if (c->launch_socket != NULL && strlen(c->launch_socket) >= UNIX_PATH_SIZE) {
+        options_complain(o, OPT_LAUNCH_SOCKET, "longer than the path of a unix socket can be");
+    }
+}
+
 int config_from_options(struct config *ret, struct options *o)
 {
     *ret = (struct config){.kube = false};
@@ -196,7 +219,7 @@ int config_from_options(struct config *ret, struct options *o)
     ret->http_addr = option_text(o, OPT_HTTP_ADDR);
     ret->keys = (struct pod_keys){.role = option_text(o, OPT_ROLE_LABEL),
                                   .role_legacy = text_or_null(o, OPT_ROLE_LABEL_LEGACY)};
-    ret->eager = option_switch(o, OPT_EAGER);
+    take_engine(ret, o);
     (void)!log_level_from(sv_from(option_text(o, OPT_LOG_LEVEL)), &ret->log_level);
     return o->errors.len == 0 ? 0 : -1;
 }

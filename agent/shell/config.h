@@ -38,6 +38,11 @@ struct config {
     struct pod_keys keys;
     enum core_mode mode; /* never AUTO */
     bool eager;
+    struct core_switches on;
+    uint64_t max_lag_bytes;
+    uint64_t fence_after_us;
+    uint64_t drain_timeout_us;
+    const char *launch_socket; /* NULL: no launch helper */
     enum log_level log_level;
 };
 

@@ -245,6 +245,10 @@ static void init_core(struct driver *d)
                                .labels = cfg->kube,
                                .role_legacy = cfg->keys.role_legacy != NULL,
                                .eager = cfg->eager,
+                               .on = cfg->on,
+                               .max_lag_bytes = cfg->max_lag_bytes,
+                               .fence_after_us = cfg->fence_after_us,
+                               .drain_timeout_us = cfg->drain_timeout_us,
                                .seed = uv_hrtime() ^ (uint64_t)getpid() << 32};
     core_init(&d->core, &core, loop_now_us());
 }

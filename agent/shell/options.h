@@ -78,6 +78,32 @@ enum option_type { OPTION_TYPES(RPA_ENUM_MEMBER) };
       "auto: sentinel where --sentinel-addrs is set, else by ROLE; cluster: not yet")          \
     X(OPT_EAGER, "eager", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                               \
       "take an elected Sentinel's promotion as proof, before +switch-master says so")          \
+    X(OPT_CRASH, "crash", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                               \
+      "stand for election as soon as the Redis of this Pod, the master, has died")             \
+    X(OPT_HAND_OVER, "hand-over", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                       \
+      "hand the mastership over before this Pod goes, or when asked to")                       \
+    X(OPT_GONE, "gone", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                                 \
+      "stand for election when the master and its Pod are gone")                               \
+    X(OPT_REPAIR, "repair", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                             \
+      "finish a change of the master that somebody began and left")                            \
+    X(OPT_HARMLESS, "harmless", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                         \
+      "hold writes on a master that a Sentinel's failover is about to replace")                \
+    X(OPT_ENFORCE, "enforce", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                           \
+      "make a Redis that is no longer the master follow the new one at once")                  \
+    X(OPT_PEER_DEMOTION, "peer-demotion", NULL, OPTION_SWITCH, "on", 0, 0, NULL,               \
+      "take the label off the old master's Pod when its own agent does not")                   \
+    X(OPT_SWEEP, "sweep", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                               \
+      "close the connections of clients that still sit on a former master")                    \
+    X(OPT_FENCE, "fence", NULL, OPTION_SWITCH, "on", 0, 0, NULL,                               \
+      "refuse writes on a master that sees neither Sentinels nor replicas")                    \
+    X(OPT_MAX_LAG, "max-lag", NULL, OPTION_NUMBER, "67108864", 0, 1ULL << 40, NULL,            \
+      "a replica more bytes than this behind is no successor")                                 \
+    X(OPT_FENCE_AFTER, "fence-after", NULL, OPTION_NUMBER, "2500", 2500, 600000, NULL,         \
+      "milliseconds of silence, of Sentinels and replicas, before writes are refused")         \
+    X(OPT_DRAIN_TIMEOUT, "drain-timeout", NULL, OPTION_NUMBER, "20", 1, 3600, NULL,            \
+      "seconds that a hand-over may take; less than terminationGracePeriodSeconds")            \
+    X(OPT_LAUNCH_SOCKET, "launch-socket", NULL, OPTION_FILE, "", 0, 0, NULL,                   \
+      "unix socket where redis-pod-agent-launch asks how to start; empty: none")               \
     X(OPT_LOG_LEVEL, "log-level", NULL, OPTION_CHOICE, "info", 0, 0, "error warn info debug",  \
       "what is logged")
 
