@@ -1,10 +1,9 @@
-#include "lib/io/http_server.h"
+#include "lib/io/http_server_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <microhttpd.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,33 +13,6 @@
 /* MHD says "again, now" while requests wait that it has already read; after this many turns
  * the rest of the loop is let in. */
 #define RUNS_IN_A_ROW_MAX 16
-
-/* One connection, and its present request. */
-struct peer {
-    TAILQ_ENTRY(peer) link;
-    int fd;
-    uint64_t since_ms; /* opened, last answered */
-    bool url_too_long;
-    bool head_seen;
-    size_t body_bytes;
-};
-
-TAILQ_HEAD(peers, peer);
-
-struct http_server {
-    struct MHD_Daemon *daemon;
-    struct http_server_ops ops;
-    uint64_t idle_timeout_ms;
-    struct buf body;
-    struct peers peers; /* longest since first */
-    uv_poll_t poll;
-    uv_timer_t timer;
-    struct closer closer;
-    bool running; /* inside MHD_run */
-    bool closing;
-    closer_fn *on_closed;
-    void *on_closed_arg;
-};
 
 const char *http_request_query(const struct http_request *req, const char *key)
 {
@@ -88,6 +60,18 @@ static enum MHD_Result refuse(struct http_server *s, struct MHD_Connection *conn
     return reply(conn, status, "text/plain; charset=utf-8", &s->body, extra, extra_value);
 }
 
+static bool is_among(const char *method, const char *methods)
+{
+    struct sv rest = sv_from(methods);
+
+    while (rest.ptr) {
+        if (sv_eq_str(sv_trim(sv_split(&rest, ',')), method)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum MHD_Result answer(struct http_server *s, struct MHD_Connection *conn, const char *path,
                               const char *method)
 {
@@ -96,21 +80,30 @@ static enum MHD_Result answer(struct http_server *s, struct MHD_Connection *conn
         .status = MHD_HTTP_OK,
         .content_type = "text/plain; charset=utf-8",
         .body = &s->body,
+        .impl = s,
     };
-    bool post = s->ops.post_allowed && s->ops.post_allowed(s->ops.arg, path);
+    const char *methods = s->ops.methods ? s->ops.methods(s->ops.arg, path) : NULL;
+    char wait_s[16];
 
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
-        !(post && strcmp(method, "POST") == 0)) {
+    if (!methods) {
+        methods = "GET, HEAD";
+    }
+    if (!is_among(method, methods)) {
         return refuse(s, conn, MHD_HTTP_METHOD_NOT_ALLOWED, "method not allowed",
-                      MHD_HTTP_HEADER_ALLOW, post ? "GET, HEAD, POST" : "GET, HEAD");
+                      MHD_HTTP_HEADER_ALLOW, methods);
     }
     buf_reset(&s->body);
     s->ops.handle(s->ops.arg, &req, &res);
+    if (res.stream) {
+        return http_stream_reply(res.stream, conn, &res);
+    }
     if (s->body.overflow) {
         return refuse(s, conn, MHD_HTTP_INTERNAL_SERVER_ERROR, "the answer is too large", NULL,
                       NULL);
     }
-    return reply(conn, res.status, res.content_type, &s->body, NULL, NULL);
+    (void)snprintf(wait_s, sizeof(wait_s), "%u", res.retry_after_s);
+    return reply(conn, res.status, res.content_type, &s->body,
+                 res.retry_after_s > 0 ? MHD_HTTP_HEADER_RETRY_AFTER : NULL, wait_s);
 }
 
 /* --- what MHD tells ------------------------------------------------------------------------- */
@@ -134,7 +127,11 @@ static void on_connection(void *arg, struct MHD_Connection *conn, void **socket_
     struct peer *p = *socket_context;
 
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        TAILQ_REMOVE(&s->peers, p, link);
+        if (p->stream) {
+            p->stream->peer = NULL;
+        } else {
+            TAILQ_REMOVE(&s->peers, p, link);
+        }
         free(p);
         *socket_context = NULL;
         return;
@@ -225,14 +222,23 @@ static void on_timer(uv_timer_t *timer)
     struct http_server *s = container_of(timer, struct http_server, timer);
 
     drop_overdue(s);
+    http_streams_cut(s, loop_now_us() / 1000);
     run(s);
+}
+
+void http_server_wake(struct http_server *s)
+{
+    s->woken = true;
+    if (!s->running && !s->closing) {
+        uv_timer_start(&s->timer, on_timer, 0, 0);
+    }
 }
 
 static bool runs_again_now(const struct http_server *s)
 {
     unsigned long long timeout_ms;
 
-    return MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
+    return s->woken || (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0);
 }
 
 static void arm(struct http_server *s)
@@ -244,10 +250,14 @@ static void arm(struct http_server *s)
     if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES) {
         wait_ms = timeout_ms;
     }
+    if (s->woken) {
+        wait_ms = 0;
+    }
     if (oldest) {
         wait_ms = u64_min(wait_ms,
                           u64_since(oldest->since_ms + s->idle_timeout_ms, loop_now_us() / 1000));
     }
+    wait_ms = u64_min(wait_ms, u64_since(http_streams_until_ms(s), loop_now_us() / 1000));
     if (wait_ms == UINT64_MAX) {
         uv_timer_stop(&s->timer);
     } else {
@@ -257,6 +267,12 @@ static void arm(struct http_server *s)
 
 static void stop(struct http_server *s)
 {
+    /* MHD must not be stopped while a connection is suspended, and what has ended is still to be
+     * sent. */
+    http_streams_cut(s, UINT64_MAX);
+    for (unsigned runs = 0; !LIST_EMPTY(&s->streams) && runs < RUNS_IN_A_ROW_MAX; runs++) {
+        MHD_run(s->daemon);
+    }
     /* Takes the listening socket off MHD, which would close it. */
     MHD_socket fd = MHD_quiesce_daemon(s->daemon);
 
@@ -292,6 +308,7 @@ static void run(struct http_server *s)
 
     s->running = true;
     do {
+        s->woken = false;
         MHD_run(s->daemon);
     } while (!s->closing && ++runs < RUNS_IN_A_ROW_MAX && runs_again_now(s));
     s->running = false;
@@ -314,7 +331,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int fd, unsigned i
 {
     /* clang-format off */
     return MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_request, s,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s,
         MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_SERVER_CONNECTIONS_MAX,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)HTTP_SERVER_PER_ADDRESS_MAX,
@@ -344,6 +361,7 @@ struct http_server *http_server_new(uv_loop_t *loop, int listen_fd, unsigned idl
     s->idle_timeout_ms = (uint64_t)idle_timeout_s * 1000;
     buf_init(&s->body, HTTP_SERVER_RESPONSE_BODY_MAX);
     TAILQ_INIT(&s->peers);
+    LIST_INIT(&s->streams);
     s->daemon = start_daemon(s, fd, idle_timeout_s);
     if (!s->daemon) {
         err_set(e, ERR_SYS, "libmicrohttpd does not start");

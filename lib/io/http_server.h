@@ -1,10 +1,10 @@
 /* HTTP server for small answers from memory: libmicrohttpd in external-poll mode, its epoll
  * descriptor on a uv_poll_t, its time-out on a uv_timer_t. One thread, no work of its own.
  *
- * The handler is synchronous: it fills `response` before it returns. GET and HEAD reach it
- * (HEAD's body is dropped by the server); every other method is answered 405 with Allow,
- * except on paths where `post_allowed` says otherwise. The body of a request is read and
- * thrown away.
+ * The handler is synchronous: it fills `response` before it returns, or turns it into a stream
+ * that its owner writes to later. GET and HEAD reach it (HEAD's body is dropped by the server);
+ * every other method is answered 405 with Allow, except on paths where `methods` says
+ * otherwise. The body of a request is read and thrown away.
  *
  * Limits: URLs beyond HTTP_SERVER_URL_MAX get 414, heads beyond HTTP_SERVER_HEAD_MAX 431 (or
  * 413, 414: by what was too large), declared bodies beyond HTTP_SERVER_REQUEST_BODY_MAX 413,
@@ -36,19 +36,40 @@ struct http_request {
 const char *http_request_query(const struct http_request *req, const char *key);
 const char *http_request_header(const struct http_request *req, const char *name);
 
+struct http_stream;
+
 struct http_response {
-    unsigned status;          /* 200 unless changed */
-    const char *content_type; /* constant; text/plain unless changed */
-    struct buf *body;         /* reset by the server before each call; copied out after it */
+    unsigned status;            /* 200 unless changed */
+    const char *content_type;   /* constant; text/plain unless changed */
+    unsigned retry_after_s;     /* the header Retry-After; 0: none */
+    struct buf *body;           /* reset by the server before each call; copied out after it */
+    struct http_stream *stream; /* set by http_response_stream */
+    void *impl;                 /* for it */
 };
 
 struct http_server_ops {
     void (*handle)(void *arg, const struct http_request *req, struct http_response *res);
-    bool (*post_allowed)(void *arg, const char *path); /* NULL: never */
+    /* The methods of a path, "GET, POST"; constant. NULL, or answering NULL: "GET, HEAD". */
+    const char *(*methods)(void *arg, const char *path);
     void *arg;
 };
 
 struct http_server;
+
+/* The answer is written in pieces, in its owner's time: what `body` holds now, then what
+ * http_stream_write adds (chunked, each piece sent as soon as the client takes it), until
+ * http_stream_end. Where it is cut off before that, `gone` is called, once, and the stream is
+ * no more: the client has gone (seen at the next piece only), has not read
+ * HTTP_STREAM_PENDING_MAX bytes, or is there after life_ms; the server is being closed. The
+ * client sees a body without its last chunk then. After http_stream_end the stream is no longer
+ * the owner's, and `gone` is not called. */
+#define HTTP_STREAM_PENDING_MAX (64 * 1024)
+typedef void http_stream_gone_fn(void *arg);
+struct http_stream *http_response_stream(struct http_response *res, uint64_t life_ms,
+                                         http_stream_gone_fn *gone, void *arg);
+/* Neither calls `gone`, nor a handler: both may be used from anywhere on the loop. */
+void http_stream_write(struct http_stream *st, struct sv bytes);
+void http_stream_end(struct http_stream *st);
 
 /* listen_fd: a bound, listening, non-blocking socket; stays open, listening and owned by the
  * caller (the parent process keeps it over restarts of the worker). idle_timeout_s > 0. */

@@ -42,6 +42,7 @@ static void handle(void *arg, const struct http_request *req, struct http_respon
     }
     if (strcmp(req->path, "/unready") == 0) {
         res->status = 503;
+        res->retry_after_s = 7;
         res->content_type = "application/json";
     }
     if (strcmp(req->path, "/empty") == 0) {
@@ -55,16 +56,16 @@ static void handle(void *arg, const struct http_request *req, struct http_respon
     }
 }
 
-static bool post_allowed(void *arg, const char *path)
+static const char *methods(void *arg, const char *path)
 {
     (void)arg;
-    return strcmp(path, "/drain") == 0;
+    return strcmp(path, "/drain") == 0 ? "GET, HEAD, POST" : NULL;
 }
 
 static int set_up(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof(*f));
-    struct http_server_ops ops = {.handle = handle, .post_allowed = post_allowed, .arg = f};
+    struct http_server_ops ops = {.handle = handle, .methods = methods, .arg = f};
     struct err e = {0};
 
     bed_open(&f->bed);
@@ -146,6 +147,7 @@ static void test_get(void **state)
     BED_RUN_UNTIL(&f->bed, wire_has(w, "/unready"));
     assert_true(wire_has(w, "HTTP/1.1 503 "));
     assert_true(wire_has(w, "Content-Type: application/json\r\n"));
+    assert_int_equal(occurrences(w, "Retry-After: 7\r\n"), 1);
     assert_int_equal(f->handled, 2);
 }
 
