@@ -10,12 +10,13 @@
 struct work {
     const struct config *cfg;
     int listen_fd;
+    struct launch_fds launch;
 };
 
 static int run_worker(void *arg, unsigned restarts)
 {
     const struct work *w = arg;
-    return driver_run(w->cfg, w->listen_fd, restarts);
+    return driver_run(w->cfg, w->listen_fd, &w->launch, restarts);
 }
 
 int cmd_run(struct options *o)
@@ -33,10 +34,15 @@ int cmd_run(struct options *o)
         options_complain(o, OPT_HTTP_ADDR, e.msg);
         return cmd_report_errors(o);
     }
+    struct work work = {.cfg = &cfg, .listen_fd = fd, .launch = LAUNCH_FDS_NONE};
+    if (cfg.launch_socket != NULL && launch_listen(&work.launch, cfg.launch_socket, &e) != 0) {
+        options_complain(o, OPT_LAUNCH_SOCKET, e.msg);
+        (void)close(fd);
+        return cmd_report_errors(o);
+    }
     log_info("agent", "started", F_STR("version", RPA_VERSION), F_STR("revision", RPA_GIT_REVISION),
              F_STR("mode", core_mode_name(cfg.mode)), F_U64("sentinels", cfg.sentinel_count),
              F_U64("http_port", port), F_STR("kube", cfg.kube ? cfg.kube_url : "none"));
-    struct work work = {.cfg = &cfg, .listen_fd = fd};
     int code = supervisor_run(run_worker, &work);
     (void)close(fd);
     return code;

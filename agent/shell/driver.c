@@ -55,6 +55,9 @@ static void execute(struct driver *d, const struct core_action *a)
             defer(d, (struct core_event){.type = CORE_SENTINEL_VIEW, .op = a->op, .slot = a->slot});
         }
         return;
+    case ACT_LAUNCH_ANSWER:
+        launch_port_answer(&d->launch, a);
+        return;
     case ACT_PATCH_POD:
         if (!kube_port_patch(&d->kube, a->op, d->core.label.uid, &a->label)) {
             struct core_event ev = {.type = CORE_API_DONE, .op = a->op};
@@ -97,7 +100,6 @@ static void execute(struct driver *d, const struct core_action *a)
     case ACT_MEMBER_KICK:
     case ACT_READ_MEMBER:
     case ACT_ORDER:
-    case ACT_LAUNCH_ANSWER:
     case ACT_DEMOTE_PEER:
     case ACT_CLEAR_HANDOVER:
     case ACT_DECIDED:
@@ -190,11 +192,12 @@ static void stop(struct driver *d)
     }
     d->stopping = true;
     (void)uv_timer_start(&d->stop_deadline, on_stop_deadline, DRIVER_STOP_MS, 0);
-    d->open = 4;
+    d->open = 5;
     http_server_close(d->http, on_part_closed, d);
     local_port_close(&d->local, on_part_closed, d);
     sentinel_port_close(&d->sentinels, on_part_closed, d);
     kube_port_close(&d->kube, on_part_closed, d);
+    launch_port_close(&d->launch, on_part_closed, d);
     closer_close(&d->closer, (uv_handle_t *)&d->timer);
     for (size_t i = 0; i < DRIVER_SIGNALS; i++) {
         closer_close(&d->closer, (uv_handle_t *)&d->signals[i]);
@@ -253,7 +256,8 @@ static void init_core(struct driver *d)
     core_init(&d->core, &core, loop_now_us());
 }
 
-int driver_run(const struct config *cfg, int listen_fd, unsigned restarts)
+int driver_run(const struct config *cfg, int listen_fd, const struct launch_fds *launch,
+               unsigned restarts)
 {
     struct driver *d = xcalloc(1, sizeof *d);
     struct err e;
@@ -271,6 +275,7 @@ int driver_run(const struct config *cfg, int listen_fd, unsigned restarts)
     local_port_init(&d->local, &d->loop, cfg, sink, &d->counters);
     sentinel_port_init(&d->sentinels, &d->loop, cfg, sink, &d->counters);
     kube_port_init(&d->kube, &d->loop, cfg, sink, &d->counters);
+    launch_port_init(&d->launch, &d->loop, launch, sink);
     struct http_server_ops ops = {.handle = http_handle, .arg = d};
     d->http = http_server_new(&d->loop, listen_fd, HTTP_IDLE_TIMEOUT_S, &ops, &e);
     if (d->http == NULL) {
@@ -280,6 +285,7 @@ int driver_run(const struct config *cfg, int listen_fd, unsigned restarts)
     kube_port_start(&d->kube);
     sentinel_port_start(&d->sentinels);
     local_port_start(&d->local);
+    launch_port_start(&d->launch);
     arm_timer(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     REQUIRE(uv_loop_close(&d->loop) == 0);

@@ -10,6 +10,7 @@
 #define RPA_SHELL_DRIVER_H
 
 #include "agent/shell/kube_port.h"
+#include "agent/shell/launch_port.h"
 #include "agent/shell/local_port.h"
 #include "agent/shell/sentinel_port.h"
 #include "lib/codec/promtext.h"
@@ -25,6 +26,7 @@ struct driver {
     struct local_port local;
     struct sentinel_port sentinels;
     struct kube_port kube;
+    struct launch_port launch;
     struct http_server *http;
     struct port_counters counters;
 
@@ -48,7 +50,9 @@ struct driver {
     unsigned open;
 };
 
-/* listen_fd: from http_listen(), kept by the parent process. */
-int driver_run(const struct config *cfg, int listen_fd, unsigned restarts);
+/* listen_fd: from http_listen(); launch: from launch_listen(), or LAUNCH_FDS_NONE. Both are
+ * kept by the parent process. */
+int driver_run(const struct config *cfg, int listen_fd, const struct launch_fds *launch,
+               unsigned restarts);
 
 #endif

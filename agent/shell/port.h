@@ -5,6 +5,7 @@
  *   local_port     the Redis of this Pod: commands, and the hellos that Sentinels publish
  *   sentinel_port  all Sentinels: names to slots, two connections a slot
  *   kube_port      own Pod, peers, PATCH, Events
+ *   launch_port    how redis-server starts, and the moment when it ends
  *
  * A sink may be called from any callback of the loop, never from inside a port's own
  * functions: what they refuse they return. Lifecycle of each port: init (no I/O), start,
