@@ -7,6 +7,8 @@
 #include "lib/base/log.h"
 #include "version.h"
 
+#define STOP_AFTER_DRAIN_MS (DRIVER_LABEL_MS + SUPERVISOR_STOP_MS)
+
 struct work {
     const struct config *cfg;
     int listen_fd;
@@ -43,7 +45,8 @@ int cmd_run(struct options *o)
     log_info("agent", "started", F_STR("version", RPA_VERSION), F_STR("revision", RPA_GIT_REVISION),
              F_STR("mode", core_mode_name(cfg.mode)), F_U64("sentinels", cfg.sentinel_count),
              F_U64("http_port", port), F_STR("kube", cfg.kube ? cfg.kube_url : "none"));
-    int code = supervisor_run(run_worker, &work);
+    uint64_t patience_ms = cfg.drain_timeout_us / 1000 + STOP_AFTER_DRAIN_MS;
+    int code = supervisor_run(run_worker, &work, patience_ms);
     (void)close(fd);
     return code;
 }

@@ -5,6 +5,7 @@
 
 #include "agent/shell/exit_code.h"
 #include "agent/shell/http.h"
+#include "agent/shell/supervisor.h"
 #include "lib/base/check.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -41,6 +42,7 @@ static void log_role(struct driver *d, const struct core_action *a)
 
 static void execute(struct driver *d, const struct core_action *a)
 {
+    engine_stats_action(&d->engine, &d->core, a);
     switch (a->type) {
     case ACT_READ_LOCAL:
         if (!local_port_read(&d->local, a->op, a->info)) {
@@ -91,6 +93,9 @@ static void execute(struct driver *d, const struct core_action *a)
         log_warn(MOD, "the agent was stopped for a while: all that was known is asked anew",
                  F_F64("seconds", (double)a->duration_us / 1e6));
         return;
+    case ACT_DRAIN_TOLD:
+        drain_told(&d->drain);
+        return;
     case ACT_LOOK_SENTINEL:
     case ACT_VOTE:
     case ACT_ANNOUNCE:
@@ -103,13 +108,13 @@ static void execute(struct driver *d, const struct core_action *a)
     case ACT_DEMOTE_PEER:
     case ACT_CLEAR_HANDOVER:
     case ACT_DECIDED:
-    case ACT_DRAIN_TOLD:
     case CORE_ACT_COUNT:
         break;
     }
 }
 
 static void on_timer(uv_timer_t *timer);
+static void stop_when_left(struct driver *d);
 
 static void arm_timer(struct driver *d)
 {
@@ -126,6 +131,7 @@ static void step(struct driver *d, struct core_event *ev)
     struct core_actions actions;
     ev->now_us = loop_now_us();
     ev->wall_ms = loop_wall_ms();
+    engine_stats_event(&d->engine, ev);
     core_step(&d->core, ev, &actions);
     for (size_t i = 0; i < actions.count; i++) {
         execute(d, &actions.items[i]);
@@ -150,6 +156,7 @@ static void on_event(void *arg, struct core_event *ev)
     d->deferred_count = 0;
     d->stepping = false;
     arm_timer(d);
+    stop_when_left(d);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -178,9 +185,15 @@ static void on_part_closed(void *arg)
     }
 }
 
+static void stop(struct driver *d);
+
 static void on_stop_deadline(uv_timer_t *timer)
 {
-    (void)timer;
+    struct driver *d = container_of(timer, struct driver, stop_deadline);
+    if (!d->stopping) {
+        stop(d);
+        return;
+    }
     log_warn(MOD, "not everything could be closed in time; leaving anyway");
     _exit(EXIT_CODE_OK);
 }
@@ -204,6 +217,42 @@ static void stop(struct driver *d)
     }
 }
 
+/* ---- hand over, then stop ---- */
+
+/* The master of a Pod that is being deleted, and nobody's preStop has asked for it. */
+static bool leaves_a_master(const struct driver *d)
+{
+    const struct label *l = &d->core.label;
+    return d->cfg->on.hand_over && l->observed && l->seen.terminating &&
+           d->core.local.state == ROLE_LOCAL_MASTER;
+}
+
+static void leave(struct driver *d)
+{
+    struct core_event ev = {.type = CORE_DRAIN};
+    ev.u.drain.by = DRAIN_BY_SIGNAL;
+    log_info(MOD, "handing over before the stop: this Pod is being deleted");
+    d->leaving = true;
+    supervisor_be_patient();
+    (void)uv_timer_start(&d->stop_deadline, on_stop_deadline, d->cfg->drain_timeout_us / 1000, 0);
+    on_event(d, &ev);
+}
+
+/* The stop itself comes in a later turn of the loop: what has just called the driver is not to
+ * be closed by it. */
+static void stop_when_left(struct driver *d)
+{
+    if (!d->leaving || d->stopping || d->core.handover.running) {
+        return;
+    }
+    bool labelled = !d->cfg->kube || label_is_synced(&d->core.label);
+    if (!d->left || labelled) {
+        (void)uv_timer_start(&d->stop_deadline, on_stop_deadline, labelled ? 0 : DRIVER_LABEL_MS,
+                             0);
+    }
+    d->left = true;
+}
+
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct driver *d = container_of(handle->data, struct driver, closer);
@@ -212,6 +261,13 @@ static void on_signal(uv_signal_t *handle, int signum)
         local_port_reload(&d->local);
         sentinel_port_reload(&d->sentinels);
         kube_port_reload(&d->kube);
+        return;
+    }
+    if (signum == SIGTERM && d->leaving) {
+        return;
+    }
+    if (signum == SIGTERM && leaves_a_master(d)) {
+        leave(d);
         return;
     }
     log_info(MOD, "stopping", F_STR("signal", signum == SIGTERM ? "TERM" : "INT"));
@@ -256,6 +312,13 @@ static void init_core(struct driver *d)
     core_init(&d->core, &core, loop_now_us());
 }
 
+static void ask_to_drain(void *arg)
+{
+    struct core_event ev = {.type = CORE_DRAIN};
+    ev.u.drain.by = DRAIN_BY_HTTP;
+    on_event(arg, &ev);
+}
+
 int driver_run(const struct config *cfg, int listen_fd, const struct launch_fds *launch,
                unsigned restarts)
 {
@@ -271,12 +334,14 @@ int driver_run(const struct config *cfg, int listen_fd, const struct launch_fds 
     log_set_context(cfg->pod_name, role_state_name(ROLE_UNSET), 0);
     init_handles(d);
     init_core(d);
+    engine_stats_init(&d->engine);
+    drain_init(&d->drain, &d->core, ask_to_drain, d);
     struct port_sink sink = {.event = on_event, .arg = d};
     local_port_init(&d->local, &d->loop, cfg, sink, &d->counters);
     sentinel_port_init(&d->sentinels, &d->loop, cfg, sink, &d->counters);
     kube_port_init(&d->kube, &d->loop, cfg, sink, &d->counters);
     launch_port_init(&d->launch, &d->loop, launch, sink);
-    struct http_server_ops ops = {.handle = http_handle, .arg = d};
+    struct http_server_ops ops = {.handle = http_handle, .methods = http_methods, .arg = d};
     d->http = http_server_new(&d->loop, listen_fd, HTTP_IDLE_TIMEOUT_S, &ops, &e);
     if (d->http == NULL) {
         log_error(MOD, "cannot serve HTTP", F_STR("error", e.msg));

@@ -5,10 +5,14 @@
  *
  * Lifecycle: driver_run() does everything from start to the end of the loop; it returns the
  * process's exit code. SIGTERM, SIGINT: everything is closed, at the latest after
- * DRIVER_STOP_MS; no label is changed by a stop. SIGHUP: files are read again. */
+ * DRIVER_STOP_MS; no label is changed by a stop. But a SIGTERM to the agent of a master whose
+ * Pod is being deleted hands over first, and stops when that has its verdict and the label is
+ * written, or --drain-timeout is over. SIGHUP: files are read again. */
 #ifndef RPA_SHELL_DRIVER_H
 #define RPA_SHELL_DRIVER_H
 
+#include "agent/shell/drain.h"
+#include "agent/shell/engine_stats.h"
 #include "agent/shell/kube_port.h"
 #include "agent/shell/launch_port.h"
 #include "agent/shell/local_port.h"
@@ -17,6 +21,7 @@
 #include "lib/io/http_server.h"
 
 #define DRIVER_STOP_MS 900
+#define DRIVER_LABEL_MS 1000 /* for the label `draining`, behind the verdict of a hand-over */
 #define DRIVER_SIGNALS 3
 
 struct driver {
@@ -29,6 +34,8 @@ struct driver {
     struct launch_port launch;
     struct http_server *http;
     struct port_counters counters;
+    struct engine_stats engine;
+    struct drain drain;
 
     uint64_t started_us;
     uint64_t role_changes;
@@ -46,6 +53,8 @@ struct driver {
     uv_timer_t timer;
     uv_timer_t stop_deadline;
     uv_signal_t signals[DRIVER_SIGNALS];
+    bool leaving; /* a hand-over comes first, then the stop */
+    bool left;    /* it has its verdict */
     bool stopping;
     unsigned open;
 };

@@ -68,6 +68,23 @@ static void answer_index(struct driver *d, struct http_response *res)
     buf_add_str(res->body, "</ul></html>\n");
 }
 
+static void answer_drain(struct driver *d, const struct http_request *req,
+                         struct http_response *res)
+{
+    if (d->stopping) {
+        res->status = 503;
+        buf_add_str(res->body, "the agent is stopping\n");
+        return;
+    }
+    drain_handle(&d->drain, req, res);
+}
+
+const char *http_methods(void *driver, const char *path)
+{
+    (void)driver;
+    return strcmp(path, DRAIN_PATH) == 0 ? "GET, POST" : NULL;
+}
+
 void http_handle(void *driver, const struct http_request *req, struct http_response *res)
 {
     struct driver *d = driver;
@@ -87,6 +104,8 @@ void http_handle(void *driver, const struct http_request *req, struct http_respo
     } else if (strcmp(path, "/metrics") == 0) {
         res->content_type = PROMTEXT_CONTENT_TYPE;
         metrics_write(d, res->body);
+    } else if (strcmp(path, DRAIN_PATH) == 0) {
+        answer_drain(d, req, res);
     } else if (strcmp(path, "/") == 0) {
         answer_index(d, res);
     } else {

@@ -138,6 +138,7 @@ void metrics_write(const struct driver *d, struct buf *out)
     write_role(d, out, now_us);
     write_label(d, out, now_us);
     write_evidence(d, out, now_us);
+    engine_stats_write(&d->engine, &d->core, out, now_us);
     write_connections(d, out);
     write_api(d, out);
     counter(out, NAME("http_requests_total"), "HTTP requests answered.", d->http_requests);

@@ -17,6 +17,7 @@ struct supervisor {
     sigset_t handled;
     sigset_t inherited; /* mask to be restored in the worker */
     pid_t worker;
+    uint64_t patience_ms;
     bool stopping;
     uint64_t kill_at_ms;
 };
@@ -107,6 +108,8 @@ static int wait_for_worker(struct supervisor *s)
             (void)kill(s->worker, SIGHUP);
         } else if (signum == SIGTERM || signum == SIGINT) {
             forward_stop(s);
+        } else if (signum == SIGUSR1) {
+            s->kill_at_ms = s->stopping ? now_ms() + s->patience_ms : s->kill_at_ms;
         } else if (collect(s, &status)) {
             return status;
         }
@@ -135,11 +138,16 @@ static bool is_final(int code)
     return code == EXIT_CODE_OK || code == EXIT_CODE_USAGE || code == EXIT_CODE_CONFIG;
 }
 
-int supervisor_run(supervisor_worker_fn *worker, void *arg)
+void supervisor_be_patient(void)
 {
-    struct supervisor s = {.stopping = false};
+    (void)kill(getppid(), SIGUSR1);
+}
+
+int supervisor_run(supervisor_worker_fn *worker, void *arg, uint64_t patience_ms)
+{
+    struct supervisor s = {.patience_ms = patience_ms};
     (void)sigemptyset(&s.handled);
-    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+    static const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     for (size_t i = 0; i < ARRAY_LEN(handled); i++) {
         (void)sigaddset(&s.handled, handled[i]);
     }

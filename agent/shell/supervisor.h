@@ -5,10 +5,13 @@
  * wait in the socket's backlog.
  *
  * SIGTERM and SIGINT go to the worker, which is killed if it is not gone after
- * SUPERVISOR_STOP_MS; SIGHUP goes to the worker. The worker dies with the parent
+ * SUPERVISOR_STOP_MS; a worker that has something to finish asks for patience (SIGUSR1 to its
+ * parent) and is given patience_ms. SIGHUP goes to the worker. The worker dies with the parent
  * (PR_SET_PDEATHSIG). An exit with EXIT_CODE_USAGE or EXIT_CODE_CONFIG is not retried. */
 #ifndef RPA_SHELL_SUPERVISOR_H
 #define RPA_SHELL_SUPERVISOR_H
+
+#include <stdint.h>
 
 #define SUPERVISOR_STOP_MS 950
 #define SUPERVISOR_DELAY_MIN_MS 100
@@ -19,6 +22,9 @@
 typedef int supervisor_worker_fn(void *arg, unsigned restarts);
 
 /* Returns the exit code for the parent. To be called before any thread or loop exists. */
-int supervisor_run(supervisor_worker_fn *worker, void *arg);
+int supervisor_run(supervisor_worker_fn *worker, void *arg, uint64_t patience_ms);
+
+/* In the worker, after SIGTERM: the stop will take longer. */
+void supervisor_be_patient(void);
 
 #endif
