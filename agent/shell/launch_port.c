@@ -243,7 +243,6 @@ static void take_process(struct launch_port *p, int conn, int pidfd)
         close_fd(&conn);
         return;
     }
-    keep(p, sign);
     p->answer_fd = conn;
     p->op++;
     log_info(MOD, "redis-server asks how to start", F_I64("pid", peer.pid), F_U64("uid", peer.uid),
@@ -342,6 +341,8 @@ void launch_port_answer(struct launch_port *p, const struct core_action *a)
     log_info(MOD, "redis-server was told how to start", F_STR("answer", text));
     send_text(p->answer_fd, text);
     close_fd(&p->answer_fd);
+    /* Not before: who is not answered when a worker ends asks the next one, as a first. */
+    keep(p, p->process->fd);
 }
 
 void launch_port_close(struct launch_port *p, closer_fn *on_closed, void *arg)

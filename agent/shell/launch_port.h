@@ -13,8 +13,9 @@
  * fsGroup. The uid is not looked at beyond that (it would forbid just this), only logged.
  *
  * The parent process opens the listener, which it keeps, so that a request waits for the
- * next worker. It keeps the descriptor of the watched process as well: a copy is in flight
- * on a socketpair, where each worker leaves its own and finds that of the one before it.
+ * next worker. It keeps the descriptor of the watched process as well, once that was
+ * answered: a copy is in flight on a socketpair, where each worker leaves its own and finds
+ * that of the one before it.
  * A restart of the whole agent loses it: CORE_PROCESS_DEAD comes again with the next start
  * of redis-server.
  *
