@@ -7,6 +7,11 @@
 
 #define COMMANDS(X)                                                                          \
     X("run", cmd_run, "watch, decide and label (the default)")                               \
+    X("drain", cmd_drain,                                                                    \
+      "have the agent of this Pod hand the mastership over; prints how it goes")             \
+    X("status", cmd_status,                                                                  \
+      "print what the agent of this Pod believes, why, and what it waits for; --history: "   \
+      "and its last decisions; --json: all of it, for programs")                             \
     X("check-config", cmd_check_config, "say whether the configuration is valid")            \
     X("print-config", cmd_print_config,                                                      \
       "print every option with its value and where it comes from; --markdown: the table of " \

@@ -10,6 +10,8 @@
 #define GETOPT_BASE 256 /* option ids as getopt values, above every character */
 #define GETOPT_HELP (GETOPT_BASE + OPTION_COUNT)
 #define GETOPT_MARKDOWN (GETOPT_HELP + 1)
+#define GETOPT_JSON (GETOPT_HELP + 2)
+#define GETOPT_HISTORY (GETOPT_HELP + 3)
 
 #define OPTION_ROW(name, flag_, env_, type_, fallback_, min_, max_, choices_, help_) \
     [name] = {.flag = (flag_),                                                       \
@@ -314,7 +316,7 @@ static void take_env(struct options *o, char *const *environment)
 
 static void take_flags(struct options *o, int argc, char *const *argv)
 {
-    struct option longs[OPTION_COUNT + 3] = {{0}};
+    struct option longs[OPTION_COUNT + 5] = {{0}};
     for (size_t id = 0; id < OPTION_COUNT; id++) {
         longs[id] = (struct option){.name = specs[id].flag,
                                     .has_arg = required_argument,
@@ -322,6 +324,8 @@ static void take_flags(struct options *o, int argc, char *const *argv)
     }
     longs[OPTION_COUNT] = (struct option){.name = "help", .val = GETOPT_HELP};
     longs[OPTION_COUNT + 1] = (struct option){.name = "markdown", .val = GETOPT_MARKDOWN};
+    longs[OPTION_COUNT + 2] = (struct option){.name = "json", .val = GETOPT_JSON};
+    longs[OPTION_COUNT + 3] = (struct option){.name = "history", .val = GETOPT_HISTORY};
     opterr = 0;
     optind = 0; /* a full restart of getopt: tests parse more than once */
     int hit;
@@ -330,6 +334,10 @@ static void take_flags(struct options *o, int argc, char *const *argv)
             o->help = true;
         } else if (hit == GETOPT_MARKDOWN) {
             o->markdown = true;
+        } else if (hit == GETOPT_JSON) {
+            o->json = true;
+        } else if (hit == GETOPT_HISTORY) {
+            o->history = true;
         } else if (hit >= GETOPT_BASE) {
             struct option_value *v = &o->values[hit - GETOPT_BASE];
             v->text = optarg;

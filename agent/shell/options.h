@@ -141,6 +141,8 @@ struct options {
     bool usage_error;  /* unknown flag, missing argument: exit 2 rather than 78 */
     bool help;         /* --help was given */
     bool markdown;     /* print-config --markdown */
+    bool json;         /* status --json */
+    bool history;      /* status --history */
 };
 
 const struct option_spec *option_spec(enum option_id id);
