@@ -1,0 +1,1 @@
+"""Real servers in network namespaces under faults, with a ledger of acknowledged writes."""
