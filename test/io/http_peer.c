@@ -278,7 +278,7 @@ static void end_wire(struct peer *p, struct wire *w, enum peer_then then)
     }
 }
 
-void peer_step(struct peer *p, size_t request, const struct peer_step *step)
+void peer_act(struct peer *p, size_t request, const struct peer_step *step)
 {
     struct wire *w = peer_wire(p, request);
     struct sv reply = {step->reply, step->reply_len ? step->reply_len : 0};
@@ -311,7 +311,7 @@ static void on_peer_data(struct wire *w)
         if (p->on_request) {
             p->on_request(p, i);
         } else if (i < p->steps_count) {
-            peer_step(p, i, &p->steps[i]);
+            peer_act(p, i, &p->steps[i]);
         }
     }
 }

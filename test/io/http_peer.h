@@ -108,7 +108,7 @@ void peer_close(struct peer *p);
 void peer_script(struct peer *p, const struct peer_step *steps, size_t count);
 /* The wire that request `i` came on. */
 struct wire *peer_wire(struct peer *p, size_t i);
-void peer_step(struct peer *p, size_t request, const struct peer_step *step);
+void peer_act(struct peer *p, size_t request, const struct peer_step *step);
 bool peer_got(const struct peer *p, size_t request, const char *text);
 const char *peer_url(const struct peer *p, const char *path, char *buf, size_t size);
 

@@ -60,7 +60,7 @@ static void test_reset_of_a_quiet_stream(void **state)
     stream(f, o);
     BED_RUN_UNTIL(&f->bed, o->chunks);
     bed_run_for_ms(&f->bed, 400);
-    peer_step(&f->peer, 0, &(struct peer_step){.then = PEER_RESET});
+    peer_act(&f->peer, 0, &(struct peer_step){.then = PEER_RESET});
     start_us = loop_now_us();
     BED_RUN_UNTIL(&f->bed, o->done);
     assert_int_equal(o->code, ERR_UNAVAILABLE);

@@ -268,7 +268,7 @@ static void test_bad_answers(void **state)
         kube_new_client(f); /* with a connection of its own: nothing is sent twice */
         a = start_get(f);
         BED_RUN_UNTIL(&f->bed, f->peer.requests_count > i);
-        peer_step(&f->peer, i, &bad[i].step);
+        peer_act(&f->peer, i, &bad[i].step);
         BED_RUN_UNTIL(&f->bed, a->done);
         assert_int_equal(a->code, bad[i].code);
         assert_int_equal(a->http_status, 0);

@@ -243,7 +243,7 @@ static void test_reset_goes_on_from_the_last_event(void **state)
     kube_stream(f, 1);
     kube_send(f, 1, SV(EVENT_JSON("ADDED", "c", "11")));
     kube_expect_told(f, TOLD_TWO " pod:c@11");
-    peer_step(&f->peer, 1, &(struct peer_step){.then = PEER_RESET});
+    peer_act(&f->peer, 1, &(struct peer_step){.then = PEER_RESET});
     kube_expect_told(f, TOLD_TWO " pod:c@11 down:unavailable");
     kube_expect_request(f, 2, "&resourceVersion=11 ");
     kube_stream(f, 2);
@@ -397,7 +397,7 @@ static void test_retry_after_is_honoured(void **state)
     uint64_t start_us;
 
     start(f);
-    peer_step(&f->peer, 1,
+    peer_act(&f->peer, 1,
               &(struct peer_step){
                   .reply = HEAD_OF("429 X") "Retry-After: 1\r\nContent-Length: 0\r\n\r\n"});
     kube_expect_told(f, TOLD_TWO " down:429");
@@ -422,7 +422,7 @@ static void test_failing_lists_tell_no_resync(void **state)
     kube_client_watch_start(f->client, NULL);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         kube_expect_request(f, i, "pods?limit=100 ");
-        peer_step(&f->peer, i, &bad[i]);
+        peer_act(&f->peer, i, &bad[i]);
     }
     relist(f, ARRAY_LEN(bad),
            "down:unavailable down:500 down:protocol down:unavailable down:limit");
