@@ -17,6 +17,9 @@
 #define BACKLOG 8
 #define SOCKET_MODE 0660
 #define NEW_SUFFIX ".new"
+/* The byte beside a kept descriptor. */
+#define KEPT_ASKING 'a'
+#define KEPT_ANSWERED 'd'
 
 struct launch_watch {
     uv_poll_t poll;
@@ -105,17 +108,19 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* What was kept is dropped; `fd` takes its place, -1: nothing does. */
-static void keep(const struct launch_port *p, int fd)
+static void drop_kept(const struct launch_port *p)
 {
-    char byte = 0;
+    char byte;
     int old;
     while (receive(p->fds.keep[1], &byte, 1, 0, &old) >= 0) {
         close_fd(&old);
     }
-    if (fd < 0) {
-        return;
-    }
+}
+
+/* In place of what was kept before. */
+static void keep(const struct launch_port *p, int fd, char byte)
+{
+    drop_kept(p);
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int))];
@@ -192,7 +197,7 @@ static void tell_end(struct launch_port *p)
 {
     end_watch(&p->process);
     close_fd(&p->answer_fd);
-    keep(p, -1);
+    drop_kept(p);
     log_info(MOD, "the process of redis-server has ended");
     p->sink.event(p->sink.arg, &(struct core_event){.type = CORE_PROCESS_DEAD});
 }
@@ -227,6 +232,9 @@ static void take_process(struct launch_port *p, int conn, int pidfd)
     if (p->process != NULL && has_ended(p->process->fd)) {
         tell_end(p);
     }
+    if (p->replaceable) {
+        end_watch(&p->process);
+    }
     if (p->process != NULL) {
         log_warn(MOD, "a second redis-server asks while the first lives: told to be held",
                  F_I64("pid", peer.pid), F_U64("uid", peer.uid));
@@ -243,6 +251,8 @@ static void take_process(struct launch_port *p, int conn, int pidfd)
         close_fd(&conn);
         return;
     }
+    p->replaceable = false;
+    keep(p, sign, KEPT_ASKING);
     p->answer_fd = conn;
     p->op++;
     log_info(MOD, "redis-server asks how to start", F_I64("pid", peer.pid), F_U64("uid", peer.uid),
@@ -315,6 +325,8 @@ void launch_port_start(struct launch_port *p)
     }
     if (receive(p->fds.keep[1], &byte, 1, MSG_PEEK, &kept) >= 0 && kept >= 0) {
         p->process = watch(p, kept, on_process);
+        /* It will ask again, if it still waits. */
+        p->replaceable = byte == KEPT_ASKING;
         log_info(MOD, "going on to watch the process that the worker before this one watched");
     }
     REQUIRE(uv_poll_start(&p->listener, UV_READABLE, on_connection) == 0);
@@ -341,8 +353,7 @@ void launch_port_answer(struct launch_port *p, const struct core_action *a)
     log_info(MOD, "redis-server was told how to start", F_STR("answer", text));
     send_text(p->answer_fd, text);
     close_fd(&p->answer_fd);
-    /* Not before: who is not answered when a worker ends asks the next one, as a first. */
-    keep(p, p->process->fd);
+    keep(p, p->process->fd, KEPT_ANSWERED);
 }
 
 void launch_port_close(struct launch_port *p, closer_fn *on_closed, void *arg)

@@ -13,9 +13,8 @@
  * fsGroup. The uid is not looked at beyond that (it would forbid just this), only logged.
  *
  * The parent process opens the listener, which it keeps, so that a request waits for the
- * next worker. It keeps the descriptor of the watched process as well, once that was
- * answered: a copy is in flight on a socketpair, where each worker leaves its own and finds
- * that of the one before it.
+ * next worker. It keeps the descriptor of the watched process as well: a copy is in flight
+ * on a socketpair, where each worker leaves its own and finds that of the one before it.
  * A restart of the whole agent loses it: CORE_PROCESS_DEAD comes again with the next start
  * of redis-server.
  *
@@ -42,6 +41,7 @@ struct launch_port {
     uv_poll_t listener;
     struct launch_watch *asking;  /* connected, the request has not come; NULL: none */
     struct launch_watch *process; /* readable when it has ended; NULL: none known */
+    bool replaceable;             /* the process asked a former worker and got no answer */
     int answer_fd;                /* where the answer is waited for; -1: nowhere */
     uint64_t op;                  /* of the last request */
     struct closer closer;

@@ -369,6 +369,20 @@ static void test_who_was_not_answered_asks_the_next_worker(void **state)
     expect_events(f, 3);
 }
 
+static void test_who_stopped_waiting_is_watched_by_the_next_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct process p = start_process();
+    int conn = ask(f, p.fd);
+    expect_events(f, 1);
+    (void)close(conn);
+    close_port(f);
+    open_port(f);
+    end_process(&p);
+    expect_events(f, 2);
+    assert_int_equal(f->events[1].type, CORE_PROCESS_DEAD);
+}
+
 static void test_what_happens_between_two_workers(void **state)
 {
     struct fixture *f = *state;
@@ -438,6 +452,7 @@ int main(void)
         TEST(test_who_does_not_ask_is_overtaken),
         TEST(test_the_next_worker_goes_on_watching),
         TEST(test_who_was_not_answered_asks_the_next_worker),
+        TEST(test_who_stopped_waiting_is_watched_by_the_next_worker),
         TEST(test_what_happens_between_two_workers),
         TEST(test_only_a_socket_is_replaced),
     };
