@@ -42,6 +42,18 @@ static bool to_role(struct sv v, enum redis_role *ret)
     return false;
 }
 
+/* All zeros stand for no former history (replication.c, clearReplicationId2). */
+static bool to_replid2(struct sv v, char ret[static RUN_ID_LEN + 1])
+{
+    ret[0] = '\0';
+    for (size_t i = 0; i < v.len; i++) {
+        if (v.ptr[i] != '0') {
+            return run_id_copy(ret, v);
+        }
+    }
+    return false;
+}
+
 static bool take_value(struct info *out, enum info_field field, struct sv v)
 {
     switch (field) {
@@ -68,6 +80,13 @@ static bool take_value(struct info *out, enum info_field field, struct sv v)
         return sv_to_i64(v, &out->master_offset);
     case INFO_REPLID:
         return run_id_copy(out->replid, v);
+    case INFO_REPLID2:
+        return to_replid2(v, out->replid2);
+    case INFO_SECOND_OFFSET:
+        if (!sv_to_i64(v, &out->second_offset) || out->second_offset < 0) {
+            out->second_offset = -1;
+        }
+        return out->second_offset >= 0;
     case INFO_PRIORITY:
         return sv_to_u64(v, &out->priority);
     case INFO_REPLICAS:
@@ -176,7 +195,7 @@ static void finish(struct info *out, const struct parts *parts)
 
 int info_parse(struct info *ret, struct sv text, struct err *e)
 {
-    struct info out = {.has = 0};
+    struct info out = {.second_offset = -1};
     struct parts parts = {.master_port = 0};
     if (text.len > INFO_TEXT_MAX) {
         return err_set(e, ERR_LIMIT, "INFO of %zu bytes; at most %d are read", text.len,

@@ -24,6 +24,8 @@
     X(INFO_SLAVE_READ_OFFSET, "slave_read_repl_offset")   \
     X(INFO_MASTER_OFFSET, "master_repl_offset")           \
     X(INFO_REPLID, "master_replid")                       \
+    X(INFO_REPLID2, "master_replid2")                     \
+    X(INFO_SECOND_OFFSET, "second_repl_offset")           \
     X(INFO_PRIORITY, "slave_priority")                    \
     X(INFO_REPLICAS, "connected_slaves")                  \
     X(INFO_LOADING, "loading")                            \
@@ -32,6 +34,8 @@
     X(INFO_MODE, "redis_mode")
 
 enum info_field { INFO_FIELDS(RPA_ENUM_MEMBER) INFO_FIELD_COUNT };
+
+_Static_assert(INFO_FIELD_COUNT <= 32, "a bit of `has` for each field");
 
 struct info_replica {
     struct addr addr;
@@ -54,6 +58,8 @@ struct info {
     int64_t slave_read_offset; /* received; Redis 7.0 and later */
     int64_t master_offset;
     char replid[RUN_ID_LEN + 1];
+    char replid2[RUN_ID_LEN + 1]; /* history before the last promotion; "" (all zeros) none */
+    int64_t second_offset;        /* first byte that is no more of it; -1 none */
     uint64_t priority;
     uint64_t replica_count;
     struct info_replica replicas[INFO_REPLICAS_MAX];

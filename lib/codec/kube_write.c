@@ -50,6 +50,48 @@ bool pod_patch_write(struct buf *out, const struct pod_patch *patch, const struc
     return !out->overflow;
 }
 
+bool pod_demote_write(struct buf *out, const struct pod *peer, uint64_t epoch,
+                      const struct pod_keys *keys)
+{
+    char reason[64];
+    struct jsonw w;
+    (void)snprintf(reason, sizeof reason, "another Pod became master at epoch %llu",
+                   (unsigned long long)epoch);
+    jsonw_init(&w, out);
+    jsonw_open_object(&w, NULL);
+    jsonw_open_object(&w, "metadata");
+    jsonw_str(&w, "uid", peer->uid);
+    jsonw_str(&w, "resourceVersion", peer->resource_version);
+    jsonw_open_object(&w, "labels");
+    jsonw_str(&w, keys->role, "demoted");
+    if (keys->role_legacy != NULL && peer->role_legacy[0] != '\0') {
+        jsonw_str(&w, keys->role_legacy, "demoted");
+    }
+    jsonw_close(&w);
+    jsonw_open_object(&w, "annotations");
+    write_number_text(&w, POD_ANNOTATION_PREFIX "demoted-by-epoch", epoch);
+    jsonw_str(&w, POD_ANNOTATION_PREFIX "reason", reason);
+    jsonw_close(&w);
+    jsonw_close(&w);
+    jsonw_close(&w);
+    return !out->overflow;
+}
+
+bool pod_clear_handover_write(struct buf *out, const char *uid)
+{
+    struct jsonw w;
+    jsonw_init(&w, out);
+    jsonw_open_object(&w, NULL);
+    jsonw_open_object(&w, "metadata");
+    jsonw_str(&w, "uid", uid);
+    jsonw_open_object(&w, "annotations");
+    jsonw_null(&w, POD_ANNOTATION_PREFIX "handover");
+    jsonw_close(&w);
+    jsonw_close(&w);
+    jsonw_close(&w);
+    return !out->overflow;
+}
+
 bool kube_event_write(struct buf *out, const struct kube_event *ev)
 {
     struct jsonw w;

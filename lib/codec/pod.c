@@ -139,6 +139,8 @@ static void take_annotations(struct pod *out, const cJSON *notes)
     (void)str_copy(out->role_since, sizeof out->role_since,
                    text_of(notes, POD_ANNOTATION_PREFIX "role-since"));
     cut_copy(out->reason, sizeof out->reason, text_of(notes, POD_ANNOTATION_PREFIX "reason"));
+    (void)str_copy(out->handover, sizeof out->handover,
+                   text_of(notes, POD_ANNOTATION_PREFIX "handover"));
     out->fence = sv_eq_str(text_of(notes, POD_ANNOTATION_PREFIX "fence"), "true");
 }
 

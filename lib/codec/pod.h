@@ -52,6 +52,7 @@ struct pod {
     char reason[POD_REASON_MAX + 1]; /* annotation reason, cut (prose) */
     char role_since[40];             /* annotation role-since */
     bool fence;                      /* annotation fence is "true" */
+    char handover[POD_NAME_MAX + 1]; /* annotation handover, set by a person; "" absent */
     bool terminating;                /* metadata.deletionTimestamp is set */
     int ordinal;                     /* trailing number of the name; -1 none */
 };
@@ -128,6 +129,16 @@ struct pod_patch {
     const char *reason;
 };
 bool pod_patch_write(struct buf *out, const struct pod_patch *patch, const struct pod_keys *keys);
+
+/* The merge patch that takes the role `master` from another Pod, as it was last seen: the API
+ * server answers 409 where it has changed since, 422 where it is another Pod of that name. It
+ * changes no more than the admission policy allows on another Pod: the role labels to `demoted`
+ * (the legacy one only where the Pod has it), reason and demoted-by-epoch. */
+bool pod_demote_write(struct buf *out, const struct pod *peer, uint64_t epoch,
+                      const struct pod_keys *keys);
+
+/* The merge patch that removes the annotation handover from the Pod of this uid. */
+bool pod_clear_handover_write(struct buf *out, const char *uid);
 
 /* A core/v1 Event about a Pod. */
 struct kube_event {

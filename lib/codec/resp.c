@@ -31,6 +31,44 @@ enum resp_fault resp_fault(const struct resp *r)
     return RESP_FAULT_OTHER;
 }
 
+/* Of a command and of a subcommand: Redis 7 (server.c, rejectCommand), 6 (networking.c,
+ * addReplySubcommandSyntaxError) and 5 (sentinel.c). */
+static bool is_unknown_command(struct sv text)
+{
+    static const char *const starts[] = {"ERR unknown command", "ERR unknown subcommand",
+                                         "ERR Unknown subcommand",
+                                         "ERR Unknown sentinel subcommand"};
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+        if (sv_starts_with(text, starts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int resp_refuse(const struct resp *r, const char *what, struct err *e)
+{
+    enum err_code code = ERR_PROTO;
+    switch (resp_fault(r)) {
+    case RESP_FAULT_NONE:
+        return err_set(e, ERR_PROTO, "%s: not of the documented form (%s)", what,
+                       resp_type_name(r->type));
+    case RESP_FAULT_NOAUTH:
+    case RESP_FAULT_WRONGPASS:
+    case RESP_FAULT_NOPERM:
+        code = ERR_DENIED;
+        break;
+    case RESP_FAULT_OTHER:
+        code = is_unknown_command(r->str) ? ERR_DENIED : ERR_PROTO;
+        break;
+    case RESP_FAULT_LOADING:
+    case RESP_FAULT_BUSY:
+    case RESP_FAULT_MASTERDOWN:
+        break;
+    }
+    return err_set(e, code, "%s: %.*s", what, (int)u64_min(r->str.len, 100), r->str.ptr);
+}
+
 static const struct resp *element(const struct resp *r, size_t i)
 {
     return r->type == RESP_ARRAY && i < r->count ? &r->elems[i] : NULL;

@@ -61,4 +61,9 @@ bool resp_u64_at(const struct resp *r, size_t i, uint64_t *ret) MUST_USE;
 /* Value of `key` in a flat [key, value, key, value, …] array. */
 bool resp_field(const struct resp *r, const char *key, struct sv *ret) MUST_USE;
 
+/* What is wrong with an answer to `what` that has not the form it should have, as an error:
+ * ERR_DENIED where this user will never get another (NOAUTH, WRONGPASS, NOPERM, a command that
+ * the server does not have or that was renamed), else ERR_PROTO. Returns -1. */
+int resp_refuse(const struct resp *r, const char *what, struct err *e);
+
 #endif

@@ -9,24 +9,10 @@ const char *sentinel_flag_name(enum sentinel_flag flag)
 
 static int refuse(const struct resp *r, const char *what, struct err *e)
 {
-    switch (resp_fault(r)) {
-    case RESP_FAULT_NOAUTH:
-    case RESP_FAULT_WRONGPASS:
-    case RESP_FAULT_NOPERM:
-        return err_set(e, ERR_DENIED, "%s: %.*s", what, (int)u64_min(r->str.len, 100), r->str.ptr);
-    case RESP_FAULT_NONE:
-        return err_set(e, ERR_PROTO, "%s: not of the documented form (%s)", what,
-                       resp_type_name(r->type));
-    case RESP_FAULT_LOADING:
-    case RESP_FAULT_BUSY:
-    case RESP_FAULT_MASTERDOWN:
-    case RESP_FAULT_OTHER:
-        break;
-    }
-    if (sv_starts_with(r->str, "ERR No such master")) {
+    if (r->type == RESP_ERROR && sv_starts_with(r->str, "ERR No such master")) {
         return err_set(e, ERR_NOTFOUND, "%s: no such master", what);
     }
-    return err_set(e, ERR_PROTO, "%s: %.*s", what, (int)u64_min(r->str.len, 100), r->str.ptr);
+    return resp_refuse(r, what, e);
 }
 
 static uint32_t parse_flags(struct sv text)
@@ -104,6 +90,80 @@ int sentinel_myid_parse(char ret[static RUN_ID_LEN + 1], const struct resp *r, s
     return 0;
 }
 
+int sentinel_vote_parse(struct sentinel_vote *ret, const struct resp *r, struct err *e)
+{
+    static const char what[] = "IS-MASTER-DOWN-BY-ADDR";
+    struct sentinel_vote out = {.leader_id = ""};
+    struct sv leader;
+    uint64_t down;
+    if (r->type != RESP_ARRAY) {
+        return refuse(r, what, e);
+    }
+    if (!resp_u64_at(r, 0, &down) || down > 1 || !resp_str_at(r, 1, &leader) ||
+        !resp_u64_at(r, 2, &out.epoch) ||
+        !(sv_eq_str(leader, "*") || run_id_copy(out.leader_id, leader))) {
+        return err_set(e, ERR_PROTO, "%s: 0 or 1, a run-id or *, and an epoch are wanted", what);
+    }
+    out.down = down == 1;
+    *ret = out;
+    return 0;
+}
+
+/* False where r is no instance. Without an address that can be written *ret has none. */
+static bool parse_instance(struct sentinel_instance *ret, const struct resp *r)
+{
+    struct sv host;
+    struct sv flags;
+    struct sv id;
+    uint64_t port;
+    *ret = (struct sentinel_instance){.flags = 0};
+    if (!resp_field(r, "ip", &host) || !number_field(r, "port", &port) ||
+        !resp_field(r, "flags", &flags)) {
+        return false;
+    }
+    ret->flags = parse_flags(flags);
+    if (resp_field(r, "runid", &id)) {
+        (void)!run_id_copy(ret->run_id, id);
+    }
+    (void)!addr_set(&ret->addr, host, port);
+    return true;
+}
+
+/* ret has room for max; *ret_count and ret are touched only where all of r can be read. */
+static int parse_instances(struct sentinel_instance *ret, size_t max, size_t *ret_count,
+                           const struct resp *r, const char *what, struct err *e)
+{
+    struct sentinel_instance parsed;
+    size_t count = 0;
+    if (r->type != RESP_ARRAY) {
+        return refuse(r, what, e);
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        if (!parse_instance(&parsed, &r->elems[i])) {
+            return err_set(e, ERR_PROTO, "%s: element %zu has no ip, port or flags", what, i);
+        }
+    }
+    for (size_t i = 0; i < r->count && count < max; i++) {
+        if (parse_instance(&parsed, &r->elems[i]) && addr_is_set(&parsed.addr)) {
+            ret[count++] = parsed;
+        }
+    }
+    *ret_count = count;
+    return 0;
+}
+
+int sentinel_peers_parse(struct sentinel_look *look, const struct resp *r, struct err *e)
+{
+    return parse_instances(look->peers, ARRAY_LEN(look->peers), &look->peer_count, r,
+                           "SENTINEL SENTINELS", e);
+}
+
+int sentinel_replicas_parse(struct sentinel_look *look, const struct resp *r, struct err *e)
+{
+    return parse_instances(look->replicas, ARRAY_LEN(look->replicas), &look->replica_count, r,
+                           "SENTINEL REPLICAS", e);
+}
+
 int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct err *e)
 {
     struct sentinel_hello out = {.current_epoch = 0};
@@ -126,4 +186,16 @@ int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct e
     }
     *ret = out;
     return 0;
+}
+
+bool sentinel_hello_write(struct buf *out, const struct sentinel_hello *h)
+{
+    char id[RUN_ID_LEN + 1];
+    if (!addr_is_set(&h->sentinel) || !addr_is_set(&h->master) || h->master_name[0] == '\0' ||
+        strchr(h->master_name, ',') != NULL || !run_id_copy(id, sv_from(h->sentinel_id))) {
+        return false;
+    }
+    return buf_addf(out, "%s,%u,%s,%llu,%s,%s,%u,%llu", h->sentinel.host, h->sentinel.port, id,
+                    (unsigned long long)h->current_epoch, h->master_name, h->master.host,
+                    h->master.port, (unsigned long long)h->master_epoch);
 }

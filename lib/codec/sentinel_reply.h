@@ -1,9 +1,13 @@
-/* What a Sentinel answers: SENTINEL MASTER, SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL
- * MYID, and the hello message (redis.io/docs/management/sentinel; sentinel.c,
- * addReplySentinelRedisInstance and sentinelSendHello). */
+/* What a Sentinel answers: SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, MYID, SENTINELS, REPLICAS
+ * and IS-MASTER-DOWN-BY-ADDR; and the hello message (redis.io/docs/management/sentinel;
+ * sentinel.c, sentinelCommand, addReplySentinelRedisInstance and sentinelSendHello).
+ *
+ * Where an answer is refused, the target is untouched. "-ERR No such master with that name" is
+ * ERR_NOTFOUND, any other error reply is as resp_refuse() says. */
 #ifndef RPA_CODEC_SENTINEL_REPLY_H
 #define RPA_CODEC_SENTINEL_REPLY_H
 
+#include "lib/base/buf.h"
 #include "lib/codec/addr.h"
 #include "lib/codec/info.h"
 #include "lib/codec/resp.h"
@@ -73,9 +77,7 @@ struct sentinel_look {
 const char *sentinel_flag_name(enum sentinel_flag flag);
 
 /* The [key, value, …] array of SENTINEL MASTER. ip, port, flags, config-epoch, quorum and
- * num-other-sentinels must be there, else ERR_PROTO. "-ERR No such master with that name"
- * gives ERR_NOTFOUND; any other error reply ERR_DENIED (NOAUTH, WRONGPASS, NOPERM) or
- * ERR_PROTO. */
+ * num-other-sentinels must be there, else ERR_PROTO; numbers that are not are 0. */
 int sentinel_master_parse(struct sentinel_master *ret, const struct resp *r,
                           struct err *e) MUST_USE;
 
@@ -86,7 +88,22 @@ int sentinel_addr_parse(struct addr *ret, const struct resp *r, struct err *e) M
 int sentinel_myid_parse(char ret[static RUN_ID_LEN + 1], const struct resp *r,
                         struct err *e) MUST_USE;
 
+/* [down, leader or "*", epoch] of SENTINEL IS-MASTER-DOWN-BY-ADDR. A leader that is neither "*"
+ * nor a run-id is ERR_PROTO. */
+int sentinel_vote_parse(struct sentinel_vote *ret, const struct resp *r, struct err *e) MUST_USE;
+
+/* SENTINEL SENTINELS into the peers, SENTINEL REPLICAS or SLAVES into the replicas of a look;
+ * the rest of it is untouched. An element without ip, port or flags makes the answer ERR_PROTO;
+ * one whose address addr_set() does not take is left out. */
+int sentinel_peers_parse(struct sentinel_look *look, const struct resp *r, struct err *e) MUST_USE;
+int sentinel_replicas_parse(struct sentinel_look *look, const struct resp *r,
+                            struct err *e) MUST_USE;
+
 /* "ip,port,runid,current_epoch,master_name,master_ip,master_port,master_epoch" */
 int sentinel_hello_parse(struct sentinel_hello *ret, struct sv payload, struct err *e) MUST_USE;
+
+/* The same text. False, and nothing written: an address, the name or the run-id is not set, the
+ * name has a comma, or the text does not fit. */
+bool sentinel_hello_write(struct buf *out, const struct sentinel_hello *h) MUST_USE;
 
 #endif

@@ -191,7 +191,7 @@ static const struct {
     {"-NOAUTH Authentication required.\r\n", ERR_DENIED},
     {"-WRONGPASS invalid username-password pair or user is disabled.\r\n", ERR_DENIED},
     {"-NOPERM this user has no permissions to run the 'sentinel|master' command\r\n", ERR_DENIED},
-    {"-ERR unknown command 'SENTINEL'\r\n", ERR_PROTO},
+    {"-ERR unknown command 'SENTINEL'\r\n", ERR_DENIED},
     {"-LOADING Redis is loading the dataset in memory\r\n", ERR_PROTO},
     {"-BUSY x\r\n", ERR_PROTO},
     {"-MASTERDOWN x\r\n", ERR_PROTO},
