@@ -108,6 +108,10 @@ static void test_wrong_values_say_which_where_and_what_is_allowed(void **state)
         {"--role-label a/b/c", "", {"--role-label", "", ""}},
         {"--mode both", "", {"--mode", "auto, standalone, replication, sentinel, cluster", ""}},
         {"--eager yes", "", {"--eager", "on, off", ""}},
+        {"--crash maybe", "", {"--crash", "on, off", ""}},
+        {"--fence-after 2499", "", {"--fence-after", "2500 to 600000", ""}},
+        {"--drain-timeout 0", "", {"--drain-timeout", "1 to 3600", ""}},
+        {"--max-lag 1m", "", {"--max-lag", "0 to 1099511627776", ""}},
         {"--log-level loud", "", {"--log-level", "error, warn, info, debug", ""}},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -259,6 +263,52 @@ static void test_config_modes_and_contradictions(void **state)
     }
 }
 
+static void test_config_of_the_engine(void **state)
+{
+    (void)state;
+    struct parsed p;
+    struct config c;
+    parse(&p, "--kube-url none", "");
+    assert_int_equal(config_from_options(&c, &p.o), 0);
+    assert_true(c.on.crash && c.on.hand_over && c.on.gone && c.on.repair && c.on.harmless);
+    assert_true(c.on.enforce && c.on.peer_demotion && c.on.sweep && c.on.fence);
+    assert_int_equal(c.max_lag_bytes, 64 * 1024 * 1024);
+    assert_int_equal(c.fence_after_us, 2500000);
+    assert_int_equal(c.drain_timeout_us, 20000000);
+    assert_null(c.launch_socket);
+    options_release(&p.o);
+    parse(&p,
+          "--kube-url none --max-lag 0 --fence-after 5000 --drain-timeout 60 "
+          "--launch-socket /run/redis/launch.sock",
+          "RPA_CRASH=off RPA_PEER_DEMOTION=off");
+    assert_int_equal(config_from_options(&c, &p.o), 0);
+    assert_false(c.on.crash || c.on.peer_demotion);
+    assert_true(c.on.gone && c.on.fence);
+    assert_int_equal(c.max_lag_bytes, 0);
+    assert_int_equal(c.fence_after_us, 5000000);
+    assert_int_equal(c.drain_timeout_us, 60000000);
+    assert_string_equal(c.launch_socket, "/run/redis/launch.sock");
+    options_release(&p.o);
+    char flag[200] = "--kube-url none --launch-socket /";
+    memset(flag + strlen(flag), 'x', 107);
+    parse(&p, flag, "");
+    assert_int_equal(config_from_options(&c, &p.o), -1);
+    assert_error(&p, "longer than the path of a unix socket");
+    options_release(&p.o);
+}
+
+static void test_flags_of_single_commands(void **state)
+{
+    (void)state;
+    struct parsed p;
+    parse(&p, "--history", "");
+    assert_true(p.o.history && !p.o.json && !p.o.markdown);
+    options_release(&p.o);
+    parse(&p, "--json", "");
+    assert_true(p.o.json && !p.o.history && !p.o.markdown);
+    options_release(&p.o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +321,8 @@ int main(void)
         cmocka_unit_test(test_help_and_markdown_name_every_option),
         cmocka_unit_test(test_config_completes_addresses),
         cmocka_unit_test(test_config_modes_and_contradictions),
+        cmocka_unit_test(test_config_of_the_engine),
+        cmocka_unit_test(test_flags_of_single_commands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
