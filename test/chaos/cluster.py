@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Self
 
 from test.harness.kube_api import KubeApi
 from test.harness.procs import Process
@@ -24,14 +25,32 @@ class Cluster(Topology):
     """A Topology whose members have addresses of their own, and Redis configuration files, which
     Sentinel and the agents rewrite as they do in a Pod."""
 
-    def __init__(self, kube: KubeApi, net: Net, options: Options, append_only: bool) -> None:
+    def __init__(
+        self, kube: KubeApi, net: Net, options: Options, append_only: bool, launched: bool
+    ) -> None:
+        """launched: Redis starts by the helper, where that is built and the agent has its
+        option."""
         self.net = net
         self.append_only = append_only
-        launch = options.agent.parent / "redis-pod-agent-launch"
-        self.launch = (
-            launch if launch.exists() and has_option(options.agent, "launch-socket") else None
-        )
+        helper = options.agent.parent / "redis-pod-agent-launch"
+        able = launched and helper.exists() and has_option(options.agent, "launch-socket")
+        self.launch = helper if able else None
+        self._first_start = True
         super().__init__(kube, options)
+
+    def start(self) -> Self:
+        """The first time without the helper, since who is the master is decided here; the
+        replicas then once more, with it."""
+        super().start()
+        self._first_start = False
+        if self.launch is not None:
+            for member in self.pods[1:]:
+                assert member.redis is not None
+                member.redis.stop()
+                self.start_redis(member, None)
+                self.wait_answers(member)
+            self.wait(lambda: self.unsettled() is None, 30, "all is at rest")
+        return self
 
     def _make_members(self) -> list[Member]:
         members = [Member(i, self.net.address(i)) for i in range(self.net.members)]
@@ -56,10 +75,10 @@ class Cluster(Topology):
         if not path.exists():
             path.write_text(self._redis_conf(member, master), encoding="utf-8")
         argv = [self.options.make.server, str(path), *extra]
-        if self.launch is not None and "--plain" not in extra:
+        if self.launch is not None and not self._first_start:
             socket = str(member.folder / "launch.sock")
             argv = [str(self.launch), "--socket", socket, "--", *argv]
-        member.redis = self._spawn(member, [a for a in argv if a != "--plain"], "redis.log")
+        member.redis = self._spawn(member, argv, "redis.log")
 
     def _redis_conf(self, member: Member, master: Member | None) -> str:
         lines = [

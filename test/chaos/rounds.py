@@ -276,6 +276,14 @@ def delete_replica_pod(w: World) -> Rules:
     return Rules(lose_none=True, master_stays=True, no_overlap=True)
 
 
+@scenario
+def delete_all_pods(w: World) -> Rules:
+    """With `kubectl delete pods --all` nobody is left to hand over to."""
+    for member in w.cluster.pods:
+        w.delete_pod(member)
+    return Rules(lose_none=w.cluster.append_only, volatile=not w.cluster.append_only)
+
+
 def slow_sync(w: World, replica: Member) -> None:
     """The replica comes back empty, and its full sync takes seconds."""
     w.at(0, "full syncs are slow", lambda: set_key_delay(w, 1000))

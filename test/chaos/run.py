@@ -62,7 +62,8 @@ class Stage:
             log_level="debug" if settings.rounds <= 3 else "info",
             agent_args=settings.agent_args,
         )
-        self.cluster = Cluster(self._kube.kube, net, options, self.append_only)
+        launched = rng.random() < 0.5
+        self.cluster = Cluster(self._kube.kube, net, options, self.append_only, launched)
         self.cluster.keep_folder = True  # removed by stop(), after a look at what the agents said
         self._children: list[Child] = []
         try:
@@ -173,6 +174,7 @@ class Run:
             labels=labels,
             changes=stage.kube.changes(changes_since),
             names=records.names,
+            roles={m.pod: records.roles[m.host] for m in stage.cluster.pods},
             host_of={m.pod: m.host for m in stage.cluster.pods},
             ledger=ledger,
             missing=self._missing(stage.cluster, last, [a.key for a in ledger]),
@@ -247,7 +249,7 @@ class Run:
 def middle(verdicts: list[Verdict]) -> str:
     """Median and worst of the figures of one kind of round."""
     parts = []
-    for name in ("named_ms", "label_ms", "write_ms", "gap_ms", "settled_ms"):
+    for name in ("promoted_ms", "named_ms", "label_ms", "write_ms", "gap_ms", "settled_ms"):
         values = sorted(x for v in verdicts if (x := getattr(v, name)) is not None)
         if values:
             parts.append(f"{name[:-3]} {values[len(values) // 2]:.0f}/{values[-1]:.0f} ms")

@@ -37,6 +37,10 @@ def facts(**changed: object) -> Facts:
             LabelChange("redis-0", "demoted", 10.062),
         ],
         names={s: [sample(9.0, A), sample(10.05, B)] for s in ("s0", "s1", "s2")},
+        roles={
+            "redis-0": [sample(9.0, "master"), sample(10.001, None)],
+            "redis-1": [sample(9.0, "slave"), sample(10.04, "master")],
+        },
         host_of=HOSTS,
         ledger=[ack(9.9, "redis-0", "old"), ack(10.07, "redis-1", "new")],
         missing=set(),
@@ -49,8 +53,11 @@ def facts(**changed: object) -> Facts:
 def test_a_good_round_is_measured() -> None:
     v = judge(facts(), Rules())
     assert v.ok, v.failures
-    figures = [round(x or 0) for x in (v.named_ms, v.label_ms, v.write_ms, v.gap_ms, v.settled_ms)]
-    assert figures == [50, 60, 70, 170, 2000]
+    figures = [
+        round(x or 0)
+        for x in (v.promoted_ms, v.named_ms, v.label_ms, v.write_ms, v.gap_ms, v.settled_ms)
+    ]
+    assert figures == [40, 50, 60, 70, 170, 2000]
 
 
 def test_a_loss_in_a_crash_is_counted_and_no_failure() -> None:
@@ -94,6 +101,16 @@ def test_two_labels_are_fine_where_one_takes_nothing() -> None:
     changes = [LabelChange("redis-1", "master", 10.06), LabelChange("redis-0", "demoted", 11.9)]
     v = judge(facts(changes=changes), Rules(no_overlap=True))
     assert (v.ok, v.overlap_ms) == (True, 0)
+
+
+def test_two_masters_by_role_are_told() -> None:
+    roles = {
+        "redis-0": [sample(9, "master"), sample(10.5, "slave")],
+        "redis-1": [sample(9, "slave"), sample(10.2, "master")],
+    }
+    v = judge(facts(roles=roles), Rules())
+    assert v.ok
+    assert round(v.both_ms) == 300
 
 
 def test_other_failures() -> None:

@@ -27,6 +27,7 @@ class Facts:
     labels: dict[str, str | None]  # at the begin
     changes: list[LabelChange]
     names: dict[str, list[Sample]]  # Sentinel -> whom it names
+    roles: dict[str, list[Sample]]  # Pod -> the first word of its ROLE
     host_of: dict[str, str]
     ledger: list[Ack]
     missing: set[str]  # keys of the ledger that the survivor does not have
@@ -37,6 +38,7 @@ class Facts:
 @dataclass
 class Verdict:
     failures: list[str] = field(default_factory=list)
+    promoted_ms: float | None = None  # ROLE of another says master
     named_ms: float | None = None
     label_ms: float | None = None
     write_ms: float | None = None
@@ -46,6 +48,7 @@ class Verdict:
     lost: int = 0
     lost_late: int = 0  # acknowledged after the new master was named by a majority
     overlap_ms: float = 0.0
+    both_ms: float = 0.0  # the ROLE of two said master, labelled or not
 
     @property
     def ok(self) -> bool:
@@ -56,10 +59,11 @@ class Verdict:
             return "-" if value is None else f"{value:.0f} ms"
 
         parts = [
-            f"named {ms(self.named_ms)}, label {ms(self.label_ms)}, write {ms(self.write_ms)}, "
-            f"gap {ms(self.gap_ms)}, settled {ms(self.settled_ms)}",
+            f"promoted {ms(self.promoted_ms)}, named {ms(self.named_ms)}, "
+            f"label {ms(self.label_ms)}, write {ms(self.write_ms)}, gap {ms(self.gap_ms)}, "
+            f"settled {ms(self.settled_ms)}",
             f"acked {self.acked}, lost {self.lost} ({self.lost_late} after naming), "
-            f"two masters {ms(self.overlap_ms)}",
+            f"two masters {ms(self.overlap_ms)}, by ROLE {ms(self.both_ms)}",
         ]
         parts += [f"FAILED: {failure}" for failure in self.failures]
         return "; ".join(parts)
@@ -127,6 +131,8 @@ def judge(facts: Facts, rules: Rules) -> Verdict:
     lost = [a for a in facts.ledger if a.key in facts.missing]
     late = lost_late(facts, lost)
     v.lost_late = len(late)
+    if rules.volatile:
+        lost, late = [], []
     if facts.unsettled is not None:
         v.failures.append(f"not at rest: {facts.unsettled}")
     if facts.peers_changed:
@@ -192,8 +198,39 @@ def measure(v: Verdict, facts: Facts) -> None:
     v.write_ms = next(
         (after(a.t) for a in facts.ledger if a.sent > began and a.pod != facts.first), None
     )
+    v.promoted_ms = min(
+        (
+            after(s.t)
+            for pod, samples in facts.roles.items()
+            for s in samples
+            if pod != facts.first and s.t > began and s.value == "master"
+        ),
+        default=None,
+    )
+    v.both_ms = two_masters_s(facts) * 1000
     times = [a.t for a in facts.ledger]
     v.gap_ms = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0) * 1000
     v.overlap_ms = overlap_s(facts) * 1000
     if facts.settled is not None:
         v.settled_ms = after(facts.settled)
+
+
+def two_masters_s(facts: Facts) -> float:
+    """For how long ROLE said master at two places, from one sample to the next that differs."""
+    events = sorted(
+        ((s.t, pod, s.value) for pod, all_of in facts.roles.items() for s in all_of),
+        key=lambda event: event[0],
+    )
+    now: dict[str, str | None] = {}
+    total, since = 0.0, None
+    for t, pod, value in events:
+        now[pod] = value
+        two = list(now.values()).count("master") > 1
+        if two and since is None:
+            since = t
+        elif not two and since is not None:
+            total += t - since
+            since = None
+    if since is not None and facts.settled is not None:
+        total += max(0.0, facts.settled - since)
+    return total

@@ -29,6 +29,7 @@ class Rules:
 
     lose_none: bool = False  # of all acknowledged writes
     excused: str = ""  # why writes may be lost even after the new master was named
+    volatile: bool = False  # every copy in memory ends, and there is none on a disk
     master_stays: bool = False
     no_overlap: bool = False  # not for a moment two that are labelled and take writes
 
