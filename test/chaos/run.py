@@ -108,7 +108,7 @@ class Run:
         self.failed: list[str] = []
         self.verdicts: list[tuple[str, Verdict]] = []
         self._stage: Stage | None = None
-        self._logs = settings.logs or Path(tempfile.mkdtemp(prefix="redis-pod-agent-chaos-"))
+        self._logs = settings.logs
 
     def run(self) -> bool:
         """True: every round was as it should."""
@@ -144,6 +144,8 @@ class Run:
         self.tell(f"{where} {name:32s} {word:4s} {verdict.text()} [{story(world)}]")
         if not verdict.ok:
             self.failed.append(f"{number} {name}")
+            if self._logs is None:
+                self._logs = Path(tempfile.mkdtemp(prefix="redis-pod-agent-chaos-"))
             folder = self._logs / f"round-{number}-{name}"
             stage.cluster.save_logs(folder)
             (folder / "story.txt").write_text(long_story(world, verdict), encoding="utf-8")

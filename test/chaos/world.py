@@ -19,6 +19,8 @@ from .cluster import Cluster
 from .net import API, Net
 
 RESTART_S = (0.3, 3.0)
+LATE_S = (6.0, 12.0)  # after Sentinel's own failover
+LATE_PART = 0.15
 POLL_S = 0.02
 DRAIN_TIMEOUT_S = 40
 
@@ -142,9 +144,11 @@ class World:
         return getattr(member, kind)
 
     def kill(self, kind: str, member: Member, after_s: float = 0.0, restart: bool = True) -> None:
-        """kill -9, and 0.3 to 3 s later it is started again from its own files."""
+        """kill -9, and 0.3 to 3 s later, seldom much later, it is started again from its own
+        files."""
         whole = self.rng.random() < 0.5
-        back_s = after_s + self.uniform(*RESTART_S)
+        late = self.rng.random() < LATE_PART
+        back_s = after_s + self.uniform(*(LATE_S if late else RESTART_S))
 
         def do() -> None:
             if kind == "agent":
