@@ -207,7 +207,7 @@ static void disrupt(struct side *s)
     change_something(s); /* it misses something */
     switch (rng_below(&s->rng, 6)) {
     case 0:
-        peer_step(&s->peer, last, &(struct peer_step){.then = PEER_RESET});
+        peer_act(&s->peer, last, &(struct peer_step){.then = PEER_RESET});
         break;
     case 1: /* half an event, and the end */
         send_chunk(w, SV("{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\",\"meta"));
