@@ -224,6 +224,18 @@ def test_own_pod_admission(world: World, metadata: Json, text: str) -> None:
     assert world.kube.get_pod("redis-0") == before
 
 
+def test_own_hand_over_is_cleared(world: World) -> None:
+    """A person asks for one on the master's Pod; its agent removes the wish when it is done."""
+    wish = {"redis-pod-agent/handover": "any"}
+    for pod in ("redis-0", "redis-1"):
+        world.kube.patch_pod(pod, {"metadata": {"annotations": wish}})
+    cleared = {"metadata": {"uid": world.uid, "annotations": dict.fromkeys(wish)}}
+    pod = ok(world.agent.patch(world.path(), cleared))
+    assert "redis-pod-agent/handover" not in pod["metadata"].get("annotations", {})
+    other = {"metadata": {"annotations": dict.fromkeys(wish)}}
+    refused(world.agent.patch(world.path("redis-1"), other), 422, "Invalid", ONLY_OWN)
+
+
 def test_own_spec_is_refused(world: World) -> None:
     spec = {"containers": [{"name": "redis", "image": "other"}]}
     refused(world.agent.patch(world.path(), {"spec": spec}), 422, "Invalid")
