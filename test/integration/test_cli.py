@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-USAGE, CONFIG = 2, 78
+USAGE, UNAVAILABLE, CONFIG = 2, 69, 78
 
 
 def run(
@@ -34,11 +34,14 @@ def test_help_names_every_command_option_and_exit_code(agent: Path) -> None:
     assert out.returncode == 0
     for word in (
         "run",
+        "drain",
+        "status",
         "check-config",
         "print-config",
         "version",
         "--sentinel-addrs",
         "RPA_MODE",
+        "69",
         "78",
     ):
         assert word in out.stdout
@@ -82,6 +85,14 @@ def test_errors_name_the_cause_and_the_way_out(
     assert out.returncode == code, out.stderr
     for text in texts:
         assert text in out.stderr
+
+
+@pytest.mark.parametrize("words", [("drain",), ("status",), ("status", "--json")])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::]:1", ":1", "0.0.0.0:1"])
+def test_no_agent_to_ask(agent: Path, words: tuple[str, ...], address: str) -> None:
+    out = run(agent, *words, "--http-addr", address)
+    assert (out.returncode, out.stdout) == (UNAVAILABLE, "")
+    assert "the agent does not answer: http://127.0.0.1:1/" in out.stderr
 
 
 def test_check_and_print_config(agent: Path, tmp_path: Path) -> None:
