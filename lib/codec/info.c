@@ -54,6 +54,13 @@ static bool to_replid2(struct sv v, char ret[static RUN_ID_LEN + 1])
     return false;
 }
 
+static bool to_offset(struct sv v, int64_t *ret)
+{
+    int64_t offset;
+    *ret = sv_to_i64(v, &offset) && offset >= 0 ? offset : -1;
+    return *ret != -1;
+}
+
 static bool take_value(struct info *out, enum info_field field, struct sv v)
 {
     switch (field) {
@@ -83,10 +90,7 @@ static bool take_value(struct info *out, enum info_field field, struct sv v)
     case INFO_REPLID2:
         return to_replid2(v, out->replid2);
     case INFO_SECOND_OFFSET:
-        if (!sv_to_i64(v, &out->second_offset) || out->second_offset < 0) {
-            out->second_offset = -1;
-        }
-        return out->second_offset >= 0;
+        return to_offset(v, &out->second_offset);
     case INFO_PRIORITY:
         return sv_to_u64(v, &out->priority);
     case INFO_REPLICAS:

@@ -46,8 +46,8 @@ struct sentinel_hello {
 
 /* SENTINEL IS-MASTER-DOWN-BY-ADDR: whom this Sentinel has voted for. With epoch 0 it is a
  * question only (sentinel.c, sentinelVoteLeader). leader_id "" is its "*": with epoch 0 it has
- * not voted, with another it was restarted and has forgotten for whom, or does not know the
- * address. */
+ * not voted or does not know the address; with another it has forgotten for whom, because it was
+ * restarted or has switched to another master since. */
 struct sentinel_vote {
     bool down;
     char leader_id[RUN_ID_LEN + 1];

@@ -17,9 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     AUTO_BUF struct buf text;
     buf_init(&text, 4096);
-    buf_addf(&text, "%s,%u,%s,%llu,%s,%s,%u,%llu", h.sentinel.host, h.sentinel.port, h.sentinel_id,
-             (unsigned long long)h.current_epoch, h.master_name, h.master.host, h.master.port,
-             (unsigned long long)h.master_epoch);
+    REQUIRE(sentinel_hello_write(&text, &h));
     REQUIRE(sentinel_hello_parse(&again, buf_sv(&text), NULL) == 0);
     REQUIRE(addr_eq(&h.sentinel, &again.sentinel) && addr_eq(&h.master, &again.master));
     REQUIRE(strcmp(h.sentinel_id, again.sentinel_id) == 0 && strlen(h.sentinel_id) == RUN_ID_LEN);

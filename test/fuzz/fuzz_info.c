@@ -20,6 +20,9 @@ static void check(const struct info *info)
     REQUIRE(IS_TEXT(info->mode) && IS_TEXT(info->master.host));
     REQUIRE(!info_has(info, INFO_RUN_ID) || strlen(info->run_id) == RUN_ID_LEN);
     REQUIRE(!info_has(info, INFO_REPLID) || strlen(info->replid) == RUN_ID_LEN);
+    REQUIRE(strlen(info->replid2) == (info_has(info, INFO_REPLID2) ? RUN_ID_LEN : 0));
+    REQUIRE((info->second_offset >= 0) == info_has(info, INFO_SECOND_OFFSET));
+    REQUIRE(info->second_offset >= -1);
 }
 
 static void check_same(const struct info *a, const struct info *b)

@@ -17,6 +17,7 @@ static void check(const struct pod *pod)
     REQUIRE(IS_TEXT(pod->hostname) && IS_TEXT(pod->subdomain) && IS_TEXT(pod->role));
     REQUIRE(IS_TEXT(pod->role_legacy) && IS_TEXT(pod->instance) && IS_TEXT(pod->app_name));
     REQUIRE(IS_TEXT(pod->run_id) && IS_TEXT(pod->reason) && IS_TEXT(pod->role_since));
+    REQUIRE(IS_TEXT(pod->handover));
     REQUIRE(pod->ordinal >= -1);
     REQUIRE(pod->has_role_epoch || pod->role_epoch == 0);
 }
@@ -27,6 +28,7 @@ static void check_same(const struct pod *a, const struct pod *b)
     REQUIRE(strcmp(a->role, b->role) == 0 && strcmp(a->role_legacy, b->role_legacy) == 0);
     REQUIRE(strcmp(a->controller_uid, b->controller_uid) == 0 && strcmp(a->ip, b->ip) == 0);
     REQUIRE(strcmp(a->reason, b->reason) == 0 && strcmp(a->run_id, b->run_id) == 0);
+    REQUIRE(strcmp(a->handover, b->handover) == 0);
     REQUIRE(a->role_epoch == b->role_epoch && a->demoted_by_epoch == b->demoted_by_epoch);
     REQUIRE(a->fence == b->fence && a->terminating == b->terminating && a->ordinal == b->ordinal);
 }

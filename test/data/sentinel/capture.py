@@ -4,9 +4,9 @@
 usage: capture.py [--redis-server PATH] [--out DIR]
 
 Starts one master, two replicas and three Sentinels on loopback in a directory of its own, kills
-the master, starts it again, asks for a second failover, resets a Sentinel and freezes one until
-it is in tilt. Replies are stored as they came over the wire (*.resp), events and hellos as lines
-of channel, tab, payload (*.txt). Takes about half a minute; ends all that it started.
+the master, starts it again, asks for a second failover and for votes, resets a Sentinel and freezes
+one until it is in tilt. Replies are stored as they came over the wire (*.resp), events and hellos
+as lines of channel, tab, payload (*.txt). Takes about half a minute; ends all that it started.
 """
 
 from __future__ import annotations
@@ -190,6 +190,10 @@ class Capture:
             "addr_unknown.resp", first.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "nobody")[0]
         )
         self.save("myid.resp", first.ask("SENTINEL", "MYID")[0])
+        self.save("peers.resp", first.ask("SENTINEL", "SENTINELS", MASTER)[0])
+        self.save("peers_unknown.resp", first.ask("SENTINEL", "SENTINELS", "nobody")[0])
+        self.save("replicas.resp", first.ask("SENTINEL", "REPLICAS", MASTER)[0])
+        self.save("config_get.resp", self.redis[0].ask("CONFIG", "GET", "min-replicas-*")[0])
 
     def crash(self) -> None:
         events = Listener("PSUBSCRIBE", "*", self.sentinels)
@@ -199,6 +203,7 @@ class Capture:
         wait_for("a failover", lambda: events.anyone_heard("+try-failover"))
         wait_for("its flag", self.flag_is_shown)
         wait_for("+switch-master", lambda: events.everyone_heard("+switch-master"))
+        wait_for("the old master is listed as down", self.replica_is_down)
         self.redis[0].start()
         wait_for("the old master is a replica", lambda: events.anyone_heard("+convert-to-slave"))
         self.quiet()
@@ -210,6 +215,11 @@ class Capture:
         role = self.redis[1].ask("ROLE")[1]
         return isinstance(role, list) and role[0] == "slave" and role[3] != "connected"
 
+    def replica_is_down(self) -> bool:
+        raw = self.sentinels[0].ask("SENTINEL", "REPLICAS", MASTER)[0]
+        self.save("replicas_down.resp", raw)
+        return b"s_down" in raw
+
     def flag_is_shown(self) -> bool:
         for sentinel in self.sentinels:
             raw, _ = sentinel.ask("SENTINEL", "MASTER", MASTER)
@@ -218,19 +228,47 @@ class Capture:
                 return True
         return False
 
-    def hear_hellos(self) -> list[str]:
-        listener = Listener("SUBSCRIBE", "__sentinel__:hello", self.redis[:1])
+    def hear_hellos(self, server: Server) -> list[str]:
+        listener = Listener("SUBSCRIBE", "__sentinel__:hello", [server])
         wait_for("hellos", lambda: listener.poll() is None and len(listener.heard[0]) >= 6)
         return listener.heard[0]
 
     def planned(self) -> None:
-        before = self.hear_hellos()
+        # Not of the one that was restarted: each Sentinel that demotes it closes its subscriptions.
+        before = self.hear_hellos(self.redis[1])
         events = Listener("PSUBSCRIBE", "*", self.sentinels)
         self.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER)
         wait_for("+switch-master", lambda: events.everyone_heard("+switch-master"))
         for number, heard in enumerate(events.heard):
             self.save_lines(f"events_planned_{number}.txt", heard)
-        self.save_lines("hellos.txt", before + self.hear_hellos())
+        self.save_lines("hellos.txt", before + self.hear_hellos(self.redis[0]))
+
+    def vote(self, name: str, epoch: int, candidate: str, port: int | None = None) -> None:
+        at = port if port is not None else self.master_port()
+        words = ("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", str(at), str(epoch), candidate)
+        self.save(f"vote_{name}.resp", self.sentinels[1].ask(*words)[0])
+
+    def master_port(self) -> int:
+        return int(self.sentinels[1].fields("SENTINEL", "MASTER", MASTER)["port"])
+
+    def votes(self) -> None:
+        voter = self.sentinels[1]
+        self.vote("question", 0, "a" * 40)
+        self.vote("granted", 100, "a" * 40)
+        self.vote("other", 100, "b" * 40)
+        self.vote("unknown_addr", 101, "b" * 40, port=1)
+        voter.kill()
+        voter.start()
+        self.vote("restarted", 0, "b" * 40)
+        voter.ask("ACL", "SETUSER", "nobody", "on", "nopass", "+ping")
+        conn = Conn(voter.port)
+        conn.ask("AUTH", "nobody", "x")
+        question = ("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", "1", "0", "*")
+        self.save("vote_noperm.resp", conn.ask(*question)[0])
+        self.save("vote_no_sentinel.resp", self.redis[0].ask(*question)[0])
+        promoted = next(r for r in self.redis if r.port == self.master_port())
+        raw, _ = promoted.ask("INFO", "replication")
+        self.save("info_promoted.txt", raw.partition(b"\r\n")[2])
 
     def rare(self) -> None:
         """Events outside a failover: reset, monitor, tilt."""
@@ -242,6 +280,7 @@ class Capture:
         wait_for("+monitor", lambda: events.everyone_heard("+monitor"))
         sentinel.process.send_signal(signal.SIGSTOP)
         Event().wait(2.5)  # the fault itself: tilt begins at a gap of more than two seconds
+        self.save("peers_down.resp", self.sentinels[1].ask("SENTINEL", "SENTINELS", MASTER)[0])
         sentinel.process.send_signal(signal.SIGCONT)
         wait_for("+tilt", lambda: events.everyone_heard("+tilt"))
         self.save_lines("events_rare.txt", events.heard[0])
@@ -251,6 +290,7 @@ class Capture:
         self.replies()
         self.crash()
         self.planned()
+        self.votes()
         self.rare()
         version = subprocess.run(
             [self.redis[0].command[0], "--version"], capture_output=True, text=True, check=True

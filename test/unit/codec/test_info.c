@@ -5,6 +5,7 @@
 #include "test/unit/support/fixture.h"
 
 #define ID_A "0123456789abcdef0123456789abcdef01234567"
+#define ID_B "0000000000000000000000000000000000000001"
 
 static struct info parse(struct sv text)
 {
@@ -54,6 +55,22 @@ static void test_redis7_master(void **state)
     assert_false(info_has(&info, INFO_MASTER));
     assert_false(info_has(&info, INFO_LINK_UP));
     assert_false(info_has(&info, INFO_PRIORITY));
+    assert_false(info_has(&info, INFO_REPLID2) || info_has(&info, INFO_SECOND_OFFSET));
+    assert_string_equal(info.replid2, "");
+    assert_true(info.second_offset == -1);
+}
+
+static void test_promoted_replica(void **state)
+{
+    (void)state;
+    struct info info = parse_file("sentinel/info_promoted.txt");
+
+    assert_int_equal(info.role, REDIS_ROLE_MASTER);
+    assert_true(info_has(&info, INFO_REPLID) && info_has(&info, INFO_REPLID2));
+    assert_int_equal(strlen(info.replid2), RUN_ID_LEN);
+    assert_string_not_equal(info.replid, info.replid2);
+    assert_true(info_has(&info, INFO_SECOND_OFFSET) && info.second_offset > 0);
+    assert_true(info.second_offset <= info.master_offset);
 }
 
 static void assert_replica(const char *path, const char *version, uint16_t port, int64_t offset)
@@ -173,6 +190,16 @@ static void test_each_field(void **state)
         {"master_repl_offset:", INFO_MASTER_OFFSET, false},
         {"master_replid:" ID_A, INFO_REPLID, true},
         {"master_replid:0", INFO_REPLID, false},
+        {"master_replid2:" ID_A, INFO_REPLID2, true},
+        {"master_replid2:0000000000000000000000000000000000000000", INFO_REPLID2, false},
+        {"master_replid2:" ID_A "\nmaster_replid2:0", INFO_REPLID2, false},
+        {"master_replid2:" ID_A "8", INFO_REPLID2, false},
+        {"master_replid2:", INFO_REPLID2, false},
+        {"second_repl_offset:0", INFO_SECOND_OFFSET, true},
+        {"second_repl_offset:4212", INFO_SECOND_OFFSET, true},
+        {"second_repl_offset:-1", INFO_SECOND_OFFSET, false},
+        {"second_repl_offset:-2", INFO_SECOND_OFFSET, false},
+        {"second_repl_offset:4212\nsecond_repl_offset:x", INFO_SECOND_OFFSET, false},
         {"slave_priority:0", INFO_PRIORITY, true},
         {"slave_priority:-1", INFO_PRIORITY, false},
         {"connected_slaves:3", INFO_REPLICAS, true},
@@ -205,6 +232,8 @@ static void test_each_field(void **state)
         if (info_has(&info, rows[i].field) != rows[i].has) {
             fail_msg("%s", rows[i].line);
         }
+        assert_int_equal(info.replid2[0] != '\0', info_has(&info, INFO_REPLID2));
+        assert_int_equal(info.second_offset != -1, info_has(&info, INFO_SECOND_OFFSET));
     }
 }
 
@@ -217,7 +246,8 @@ static void test_values(void **state)
                                 "slave_read_repl_offset:11\nslave_priority:0\n"
                                 "master_repl_offset:9223372036854775807\nconnected_slaves:0\n"
                                 "loading:1\nrdb_bgsave_in_progress:1\nuptime_in_seconds:99\n"
-                                "master_replid:" ID_A "\n"));
+                                "master_replid:" ID_A "\nmaster_replid2:" ID_B "\n"
+                                "second_repl_offset:9223372036854775807\n"));
 
     assert_int_equal(info.role, REDIS_ROLE_SLAVE);
     assert_string_equal(info.master.host, "redis-1.redis");
@@ -233,6 +263,8 @@ static void test_values(void **state)
     assert_true(info.bgsave);
     assert_int_equal(info.uptime_s, 99);
     assert_string_equal(info.replid, ID_A);
+    assert_string_equal(info.replid2, ID_B);
+    assert_true(info.second_offset == INT64_MAX);
     assert_false(info_has(&info, INFO_CLUSTER));
 }
 
@@ -366,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_redis7_master),
+        cmocka_unit_test(test_promoted_replica),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_modes),
         cmocka_unit_test(test_line_ends_do_not_matter),

@@ -62,6 +62,56 @@ static void test_patch_is_read_back(void **state)
     assert_string_equal(pod.reason, patch.reason);
 }
 
+static const struct pod peer = {
+    .name = "redis-1",
+    .uid = "u-2",
+    .resource_version = "4711",
+    .role = "master",
+    .role_legacy = "master",
+};
+
+#define DEMOTED_NOTES                                              \
+    "\"annotations\":{\"redis-pod-agent/demoted-by-epoch\":\"7\"," \
+    "\"redis-pod-agent/reason\":\"another Pod became master at epoch 7\"}}}"
+
+/* No key beside these: the admission policy refuses any other on another Pod. */
+static void test_demotion(void **state)
+{
+    (void)state;
+    const struct pod_keys one = {.role = "role"};
+    const struct pod_keys two = {.role = "role", .role_legacy = "old/role"};
+    struct pod without = peer;
+    AUTO_BUF struct buf out;
+
+    buf_init(&out, 4096);
+    assert_true(pod_demote_write(&out, &peer, 7, &two));
+    assert_string_equal(
+        buf_str(&out), "{\"metadata\":{\"uid\":\"u-2\",\"resourceVersion\":\"4711\","
+                       "\"labels\":{\"role\":\"demoted\",\"old/role\":\"demoted\"}," DEMOTED_NOTES);
+    buf_reset(&out);
+    assert_true(pod_demote_write(&out, &peer, 7, &one));
+    assert_string_equal(buf_str(&out),
+                        "{\"metadata\":{\"uid\":\"u-2\",\"resourceVersion\":\"4711\","
+                        "\"labels\":{\"role\":\"demoted\"}," DEMOTED_NOTES);
+    buf_reset(&out);
+    without.role_legacy[0] = '\0';
+    assert_true(pod_demote_write(&out, &without, UINT64_MAX, &two));
+    assert_null(strstr(buf_str(&out), "old/role"));
+    assert_non_null(strstr(buf_str(&out), "demoted-by-epoch\":\"18446744073709551615\""));
+    assert_non_null(strstr(buf_str(&out), "at epoch 18446744073709551615\""));
+}
+
+static void test_handover_is_cleared(void **state)
+{
+    (void)state;
+    AUTO_BUF struct buf out;
+
+    buf_init(&out, 4096);
+    assert_true(pod_clear_handover_write(&out, "u-\"1\""));
+    assert_string_equal(buf_str(&out), "{\"metadata\":{\"uid\":\"u-\\\"1\\\"\","
+                                       "\"annotations\":{\"redis-pod-agent/handover\":null}}}");
+}
+
 static struct kube_event event_with(const char *message)
 {
     return (struct kube_event){
@@ -144,12 +194,33 @@ static void test_overflow(void **state)
     }
 }
 
+static void test_limits_are_exact(void **state)
+{
+    (void)state;
+    const struct pod_keys keys = {.role = "role"};
+    AUTO_BUF struct buf demotion;
+    AUTO_BUF struct buf clearance;
+
+    buf_init(&demotion, 4096);
+    buf_init(&clearance, 4096);
+    assert_true(pod_demote_write(&demotion, &peer, 7, &keys));
+    assert_true(pod_clear_handover_write(&clearance, "u"));
+    for (size_t max = 0; max <= demotion.len; max++) {
+        AUTO_BUF struct buf out;
+        buf_init(&out, max);
+        assert_int_equal(pod_demote_write(&out, &peer, 7, &keys), max == demotion.len);
+        buf_reset(&out);
+        assert_int_equal(pod_clear_handover_write(&out, "u"), max >= clearance.len);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_patch),    cmocka_unit_test(test_patch_is_read_back),
+        cmocka_unit_test(test_demotion), cmocka_unit_test(test_handover_is_cleared),
         cmocka_unit_test(test_event),    cmocka_unit_test(test_message_is_cut_between_characters),
-        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_overflow), cmocka_unit_test(test_limits_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,6 +105,9 @@ static void test_annotations(void **state)
         {"fence", "true"},
         {"fence", "\"TRUE\""},
         {"fence", "\"\""},
+        {"handover", "\"redis-2\""},
+        {"handover", "true"},
+        {"Handover", "\"redis-2\""},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char json[256];
@@ -117,6 +120,7 @@ static void test_annotations(void **state)
         assert_true(pod.role_epoch == (i == 0 ? UINT64_MAX : 0));
         assert_int_equal(pod.demoted_by_epoch, i == 6 ? 9 : 0);
         assert_int_equal(pod.fence, i == 9);
+        assert_string_equal(pod.handover, i == 13 ? "redis-2" : "");
     }
 }
 
@@ -131,12 +135,14 @@ static void test_long_annotations(void **state)
     (void)snprintf(json, sizeof(json),
                    "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"annotations\":{"
                    "\"redis-pod-agent/reason\":\"%s\",\"redis-pod-agent/run-id\":\"%.41s\","
-                   "\"redis-pod-agent/role-since\":\"%.40s\"}}}",
-                   text, text, text);
+                   "\"redis-pod-agent/role-since\":\"%.40s\","
+                   "\"redis-pod-agent/handover\":\"%.254s\"}}}",
+                   text, text, text, text);
     struct pod pod = parse(json);
     assert_int_equal(strlen(pod.reason), POD_REASON_MAX);
     assert_string_equal(pod.run_id, "");
     assert_string_equal(pod.role_since, "");
+    assert_string_equal(pod.handover, "");
 }
 
 static void test_ordinals(void **state)
