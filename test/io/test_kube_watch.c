@@ -398,8 +398,8 @@ static void test_retry_after_is_honoured(void **state)
 
     start(f);
     peer_act(&f->peer, 1,
-              &(struct peer_step){
-                  .reply = HEAD_OF("429 X") "Retry-After: 1\r\nContent-Length: 0\r\n\r\n"});
+             &(struct peer_step){
+                 .reply = HEAD_OF("429 X") "Retry-After: 1\r\nContent-Length: 0\r\n\r\n"});
     kube_expect_told(f, TOLD_TWO " down:429");
     start_us = loop_now_us();
     kube_expect_request(f, 2, "&resourceVersion=10 ");
