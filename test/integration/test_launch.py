@@ -266,7 +266,11 @@ def test_what_redis_server_inherits(bench: Bench) -> None:
 
 def is_unix_socket(fd: Path) -> bool:
     inodes = {row.split()[6] for row in Path("/proc/net/unix").read_text().splitlines()}
-    return os.readlink(fd).removeprefix("socket:[").removesuffix("]") in inodes
+    try:
+        target = os.readlink(fd)
+    except FileNotFoundError:
+        return False  # a client's, closed meanwhile
+    return target.removeprefix("socket:[").removesuffix("]") in inodes
 
 
 # --- the sign of its end ------------------------------------------------------------------------
