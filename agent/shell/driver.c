@@ -23,7 +23,7 @@ static const double lag_bounds[] = {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1
 static void defer(struct driver *d, struct core_event ev)
 {
     REQUIRE(d->deferred_count < ARRAY_LEN(d->deferred));
-    d->deferred[d->deferred_count++] = ev;
+    d->deferred[(d->deferred_first + d->deferred_count++) % ARRAY_LEN(d->deferred)] = ev;
 }
 
 static void log_role(struct driver *d, const struct core_action *a)
@@ -40,76 +40,196 @@ static void log_role(struct driver *d, const struct core_action *a)
              F_U64("sentinels", c->input.newest.n));
 }
 
+/* What ends an action that a port has refused. */
+static struct core_event refusal(const struct core_action *a)
+{
+    struct core_event ev = {.op = a->op, .slot = a->slot};
+    switch (a->type) {
+    case ACT_READ_LOCAL:
+        ev.type = CORE_LOCAL_ROLE;
+        break;
+    case ACT_READ_SENTINEL:
+        ev.type = CORE_SENTINEL_VIEW;
+        break;
+    case ACT_LOOK_SENTINEL:
+        ev.type = CORE_SENTINEL_LOOK;
+        break;
+    case ACT_VOTE:
+        ev.type = CORE_SENTINEL_VOTE;
+        ev.u.vote.outcome = OUTCOME_NOT_SENT;
+        break;
+    case ACT_ANNOUNCE:
+    case ACT_FORCE_FAILOVER:
+        ev.type = CORE_SENTINEL_DONE;
+        ev.u.outcome = OUTCOME_NOT_SENT;
+        break;
+    case ACT_READ_MEMBER:
+        ev.type = CORE_MEMBER_INFO;
+        break;
+    case ACT_ORDER:
+        ev.type = CORE_ORDER_DONE;
+        ev.u.order.outcome = OUTCOME_NOT_SENT;
+        break;
+    case ACT_PATCH_POD:
+    case ACT_GET_POD:
+    case ACT_DEMOTE_PEER:
+    case ACT_CLEAR_HANDOVER:
+        ev.type = CORE_API_DONE;
+        ev.u.api.outcome = API_UNREACHABLE;
+        break;
+    case ACT_KICK_LOCAL:
+    case ACT_MEMBER_OPEN:
+    case ACT_MEMBER_CLOSE:
+    case ACT_MEMBER_KICK:
+    case ACT_LAUNCH_ANSWER:
+    case ACT_KUBE_EVENT:
+    case ACT_ROLE_CHANGED:
+    case ACT_LABEL_ACKED:
+    case ACT_GAP:
+    case ACT_DECIDED:
+    case ACT_DRAIN_TOLD:
+    case CORE_ACT_COUNT:
+        break;
+    }
+    return ev;
+}
+
+/* Actions that an event will end. False: none will. */
+static bool start(struct driver *d, const struct core_action *a)
+{
+    switch (a->type) {
+    case ACT_READ_LOCAL:
+        return local_port_read(&d->local, a->op, a->info);
+    case ACT_READ_SENTINEL:
+        return sentinel_port_read(&d->sentinels, a->slot, a->op);
+    case ACT_LOOK_SENTINEL:
+        return sentinel_port_look(&d->sentinels, a->slot, a->op);
+    case ACT_VOTE:
+        return sentinel_port_vote(&d->sentinels, a);
+    case ACT_ANNOUNCE:
+        return sentinel_port_announce(&d->sentinels, a);
+    case ACT_FORCE_FAILOVER:
+        return sentinel_port_force(&d->sentinels, a->slot, a->op);
+    case ACT_READ_MEMBER:
+        return member_port_read(&d->members, a->slot, a->op);
+    case ACT_ORDER:
+        return a->slot == MEMBER_LOCAL ? local_port_order(&d->local, a)
+                                       : member_port_order(&d->members, a);
+    case ACT_PATCH_POD:
+        return kube_port_patch(&d->kube, a->op, d->core.label.uid, &a->label);
+    case ACT_GET_POD:
+        return kube_port_get(&d->kube, a->op);
+    case ACT_DEMOTE_PEER:
+        return kube_port_demote(&d->kube, a->op, &d->core.peers[a->index], a->epoch);
+    case ACT_CLEAR_HANDOVER:
+        return kube_port_clear_handover(&d->kube, a->op, d->core.label.uid);
+    case ACT_KICK_LOCAL:
+    case ACT_MEMBER_OPEN:
+    case ACT_MEMBER_CLOSE:
+    case ACT_MEMBER_KICK:
+    case ACT_LAUNCH_ANSWER:
+    case ACT_KUBE_EVENT:
+    case ACT_ROLE_CHANGED:
+    case ACT_LABEL_ACKED:
+    case ACT_GAP:
+    case ACT_DECIDED:
+    case ACT_DRAIN_TOLD:
+    case CORE_ACT_COUNT:
+        break;
+    }
+    REQUIRE(false);
+    return false;
+}
+
+static void start_or_refuse(struct driver *d, const struct core_action *a)
+{
+    if (start(d, a)) {
+        return;
+    }
+    defer(d, refusal(a));
+    if (a->type == ACT_READ_LOCAL && a->info) {
+        defer(d, (struct core_event){.type = CORE_LOCAL_INFO, .op = a->op});
+    }
+}
+
+static void decided(struct driver *d, const struct core_action *a)
+{
+    const struct history_entry *e = history_at(&d->core.history, a->index);
+    if (e != NULL) {
+        kube_port_decision(&d->kube, e);
+    }
+}
+
+static void tell_role_event(struct driver *d, const struct core_action *a)
+{
+    if (a->regressed) {
+        log_warn("role", "a lower configuration epoch was accepted",
+                 F_U64("proof_epoch", a->epoch));
+    }
+    kube_port_event(&d->kube, a, d->core.wall_ms);
+}
+
+static void label_acked(struct driver *d, const struct core_action *a)
+{
+    prom_histogram_observe(&d->label_latency, (double)a->duration_us / 1e6);
+    log_info("label", "label acknowledged", F_STR("label", d->core.label.seen.role),
+             F_F64("ms", (double)a->duration_us / 1e3));
+}
+
 static void execute(struct driver *d, const struct core_action *a)
 {
     engine_stats_action(&d->engine, &d->core, a);
     switch (a->type) {
     case ACT_READ_LOCAL:
-        if (!local_port_read(&d->local, a->op, a->info)) {
-            defer(d, (struct core_event){.type = CORE_LOCAL_ROLE, .op = a->op});
-        }
+    case ACT_READ_SENTINEL:
+    case ACT_LOOK_SENTINEL:
+    case ACT_VOTE:
+    case ACT_ANNOUNCE:
+    case ACT_FORCE_FAILOVER:
+    case ACT_READ_MEMBER:
+    case ACT_ORDER:
+    case ACT_PATCH_POD:
+    case ACT_GET_POD:
+    case ACT_DEMOTE_PEER:
+    case ACT_CLEAR_HANDOVER:
+        start_or_refuse(d, a);
         return;
     case ACT_KICK_LOCAL:
         local_port_kick(&d->local);
         return;
-    case ACT_READ_SENTINEL:
-        if (!sentinel_port_read(&d->sentinels, a->slot, a->op)) {
-            defer(d, (struct core_event){.type = CORE_SENTINEL_VIEW, .op = a->op, .slot = a->slot});
-        }
+    case ACT_MEMBER_OPEN:
+        member_port_open(&d->members, a->slot, &a->addr);
+        return;
+    case ACT_MEMBER_CLOSE:
+        member_port_shut(&d->members, a->slot);
+        return;
+    case ACT_MEMBER_KICK:
+        member_port_kick(&d->members, a->slot);
         return;
     case ACT_LAUNCH_ANSWER:
         launch_port_answer(&d->launch, a);
         return;
-    case ACT_PATCH_POD:
-        if (!kube_port_patch(&d->kube, a->op, d->core.label.uid, &a->label)) {
-            struct core_event ev = {.type = CORE_API_DONE, .op = a->op};
-            ev.u.api.outcome = API_UNREACHABLE;
-            defer(d, ev);
-        }
-        return;
-    case ACT_GET_POD:
-        if (!kube_port_get(&d->kube, a->op)) {
-            struct core_event ev = {.type = CORE_API_DONE, .op = a->op};
-            ev.u.api.outcome = API_UNREACHABLE;
-            defer(d, ev);
-        }
-        return;
     case ACT_KUBE_EVENT:
-        if (a->regressed) {
-            log_warn("role", "a lower configuration epoch was accepted",
-                     F_U64("proof_epoch", a->epoch));
-        }
-        kube_port_event(&d->kube, a, d->core.wall_ms);
+        tell_role_event(d, a);
         return;
     case ACT_ROLE_CHANGED:
         log_role(d, a);
         return;
     case ACT_LABEL_ACKED:
-        prom_histogram_observe(&d->label_latency, (double)a->duration_us / 1e6);
-        log_info("label", "label acknowledged", F_STR("label", d->core.label.seen.role),
-                 F_F64("ms", (double)a->duration_us / 1e3));
+        label_acked(d, a);
         return;
     case ACT_GAP:
         log_warn(MOD, "the agent was stopped for a while: all that was known is asked anew",
                  F_F64("seconds", (double)a->duration_us / 1e6));
         return;
+    case ACT_DECIDED:
+        decided(d, a);
+        return;
     case ACT_DRAIN_TOLD:
         drain_told(&d->drain);
         return;
-    case ACT_LOOK_SENTINEL:
-    case ACT_VOTE:
-    case ACT_ANNOUNCE:
-    case ACT_FORCE_FAILOVER:
-    case ACT_MEMBER_OPEN:
-    case ACT_MEMBER_CLOSE:
-    case ACT_MEMBER_KICK:
-    case ACT_READ_MEMBER:
-    case ACT_ORDER:
-    case ACT_DEMOTE_PEER:
-    case ACT_CLEAR_HANDOVER:
-    case ACT_DECIDED:
     case CORE_ACT_COUNT:
-        break;
+        return;
     }
 }
 
@@ -120,7 +240,8 @@ static void arm_timer(struct driver *d)
 {
     uint64_t now_us = loop_now_us();
     uint64_t due_us = core_next_deadline(&d->core);
-    uint64_t wait_ms = due_us > now_us ? (due_us - now_us + 999) / 1000 : 1;
+    bool due = due_us <= now_us || d->deferred_count > 0;
+    uint64_t wait_ms = due ? 1 : (due_us - now_us + 999) / 1000;
     d->timer_due_us = now_us + wait_ms * 1000;
     uv_update_time(&d->loop);
     (void)uv_timer_start(&d->timer, on_timer, wait_ms, 0);
@@ -147,13 +268,14 @@ static void on_event(void *arg, struct core_event *ev)
     REQUIRE(!d->stepping);
     d->stepping = true;
     step(d, ev);
-    /* A refused action is completed at once; what the core asks for then it asks later, so
-     * this ends. */
-    for (size_t i = 0; i < d->deferred_count && i < ARRAY_LEN(d->deferred); i++) {
-        struct core_event refused = d->deferred[i];
+    /* A refused action is completed in the same turn of the loop; but a core that asks for it
+     * again at once must not stop the loop. */
+    for (size_t i = 0; i < CORE_ACTIONS_MAX && d->deferred_count > 0; i++) {
+        struct core_event refused = d->deferred[d->deferred_first];
+        d->deferred_first = (d->deferred_first + 1) % ARRAY_LEN(d->deferred);
+        d->deferred_count--;
         step(d, &refused);
     }
-    d->deferred_count = 0;
     d->stepping = false;
     arm_timer(d);
     stop_when_left(d);
@@ -205,9 +327,10 @@ static void stop(struct driver *d)
     }
     d->stopping = true;
     (void)uv_timer_start(&d->stop_deadline, on_stop_deadline, DRIVER_STOP_MS, 0);
-    d->open = 5;
+    d->open = 6;
     http_server_close(d->http, on_part_closed, d);
     local_port_close(&d->local, on_part_closed, d);
+    member_port_close(&d->members, on_part_closed, d);
     sentinel_port_close(&d->sentinels, on_part_closed, d);
     kube_port_close(&d->kube, on_part_closed, d);
     launch_port_close(&d->launch, on_part_closed, d);
@@ -259,6 +382,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     if (signum == SIGHUP) {
         log_info(MOD, "reading passwords, token and CA again");
         local_port_reload(&d->local);
+        member_port_reload(&d->members);
         sentinel_port_reload(&d->sentinels);
         kube_port_reload(&d->kube);
         return;
@@ -338,6 +462,7 @@ int driver_run(const struct config *cfg, int listen_fd, const struct launch_fds 
     drain_init(&d->drain, &d->core, ask_to_drain, d);
     struct port_sink sink = {.event = on_event, .arg = d};
     local_port_init(&d->local, &d->loop, cfg, sink, &d->counters);
+    member_port_init(&d->members, &d->loop, cfg, sink, &d->counters);
     sentinel_port_init(&d->sentinels, &d->loop, cfg, sink, &d->counters);
     kube_port_init(&d->kube, &d->loop, cfg, sink, &d->counters);
     launch_port_init(&d->launch, &d->loop, launch, sink);

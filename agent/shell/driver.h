@@ -1,6 +1,6 @@
 /* The driver: owns the loop's objects, feeds the core, executes its actions, answers HTTP.
  *
- * One core, one timer (armed for core_next_deadline), three ports, one HTTP server. All
+ * One core, one timer (armed for core_next_deadline), the ports, one HTTP server. All
  * state changes are logged here, at the boundary.
  *
  * Lifecycle: driver_run() does everything from start to the end of the loop; it returns the
@@ -16,6 +16,7 @@
 #include "agent/shell/kube_port.h"
 #include "agent/shell/launch_port.h"
 #include "agent/shell/local_port.h"
+#include "agent/shell/member_port.h"
 #include "agent/shell/sentinel_port.h"
 #include "lib/codec/promtext.h"
 #include "lib/io/http_server.h"
@@ -23,12 +24,14 @@
 #define DRIVER_STOP_MS 900
 #define DRIVER_LABEL_MS 1000 /* for the label `draining`, behind the verdict of a hand-over */
 #define DRIVER_SIGNALS 3
+#define DRIVER_DEFERRED_MAX (2 * CORE_ACTIONS_MAX)
 
 struct driver {
     uv_loop_t loop;
     const struct config *cfg;
     struct core core;
     struct local_port local;
+    struct member_port members;
     struct sentinel_port sentinels;
     struct kube_port kube;
     struct launch_port launch;
@@ -46,7 +49,9 @@ struct driver {
     unsigned restarts; /* of the worker before this one */
 
     bool stepping;
-    struct core_event deferred[CORE_ACTIONS_MAX]; /* refusals met while executing actions */
+    /* Refusals met while executing actions, a ring. */
+    struct core_event deferred[DRIVER_DEFERRED_MAX];
+    size_t deferred_first;
     size_t deferred_count;
 
     struct closer closer;

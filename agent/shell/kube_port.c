@@ -4,6 +4,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 
 #define MOD "kube"
 #define USER_AGENT "redis-pod-agent"
@@ -13,6 +14,7 @@
 #define LOOKUP_RETRY_MS 1000
 #define EVENT_TRIES 3
 #define EVENT_RETRY_MS 2000
+#define EVENT_REPEAT_US 10000000U
 
 void wall_text(uint64_t wall_ms, char *out, size_t size)
 {
@@ -161,33 +163,49 @@ static void look_up_own(struct kube_port *p)
 
 /* ---- the core's requests ---- */
 
-static void on_api_done(struct kube_port *p, const struct kube_result *r, const char *what)
+struct kube_request {
+    struct kube_port *port;
+    uint64_t op;
+    const char *what; /* for the log */
+};
+
+static void on_api_done(void *arg, const struct kube_result *result)
 {
-    struct core_event ev = {.type = CORE_API_DONE, .op = p->op};
-    ev.u.api.outcome = outcome_of(r);
-    ev.u.api.pod = ev.u.api.outcome == API_OK ? r->pod : NULL;
-    ev.u.api.retry_after_us = r->retry_after_ms * 1000;
-    p->op = 0;
+    struct kube_request *r = arg;
+    struct core_event ev = {.type = CORE_API_DONE, .op = r->op};
+    ev.u.api.outcome = outcome_of(result);
+    ev.u.api.pod = ev.u.api.outcome == API_OK ? result->pod : NULL;
+    ev.u.api.retry_after_us = result->retry_after_ms * 1000;
     if (ev.u.api.outcome != API_OK) {
-        log_refusal(what, r);
+        log_refusal(r->what, result);
     }
-    send_event(p, &ev);
+    send_event(r->port, &ev);
+    free(r);
 }
 
-static void on_patched(void *arg, const struct kube_result *r)
+/* patch: NULL for GET. */
+static bool request(struct kube_port *p, uint64_t op, const char *what, const char *pod,
+                    const struct buf *patch)
 {
-    on_api_done(arg, r, "patch own pod");
-}
-
-static void on_read(void *arg, const struct kube_result *r)
-{
-    on_api_done(arg, r, "get own pod");
+    struct err e;
+    struct kube_request *r = xcalloc(1, sizeof *r);
+    *r = (struct kube_request){.port = p, .op = op, .what = what};
+    int rc = patch == NULL
+                 ? kube_client_get_pod(p->client, pod, on_api_done, r, &e)
+                 : kube_client_patch_pod(p->client, pod, buf_sv(patch), on_api_done, r, &e);
+    if (rc != 0) {
+        log_warn(MOD, "a request to the API server was not sent", F_STR("request", what),
+                 F_STR("error", e.msg));
+        free(r);
+    }
+    return rc == 0;
 }
 
 bool kube_port_patch(struct kube_port *p, uint64_t op, const char *uid, const struct label_value *v)
 {
-    struct err e;
+    AUTO_BUF struct buf body;
     char since[40];
+    buf_init(&body, POD_JSON_MAX);
     if (p->client == NULL) {
         return false;
     }
@@ -199,25 +217,29 @@ bool kube_port_patch(struct kube_port *p, uint64_t op, const char *uid, const st
                               .run_id = v->run_id,
                               .demoted = v->role == ROLE_DEMOTED,
                               .reason = role_reason_text(v->reason)};
-    buf_reset(&p->patch);
-    REQUIRE(pod_patch_write(&p->patch, &patch, &p->cfg->keys));
-    if (kube_client_patch_pod(p->client, p->cfg->pod_name, buf_sv(&p->patch), on_patched, p, &e) !=
-        0) {
-        return false;
-    }
-    p->op = op;
-    return true;
+    REQUIRE(pod_patch_write(&body, &patch, &p->cfg->keys));
+    return request(p, op, "patch own pod", p->cfg->pod_name, &body);
 }
 
 bool kube_port_get(struct kube_port *p, uint64_t op)
 {
-    struct err e;
-    if (p->client == NULL ||
-        kube_client_get_pod(p->client, p->cfg->pod_name, on_read, p, &e) != 0) {
-        return false;
-    }
-    p->op = op;
-    return true;
+    return p->client != NULL && request(p, op, "get own pod", p->cfg->pod_name, NULL);
+}
+
+bool kube_port_demote(struct kube_port *p, uint64_t op, const struct pod *peer, uint64_t epoch)
+{
+    AUTO_BUF struct buf body;
+    buf_init(&body, POD_JSON_MAX);
+    return p->client != NULL && pod_demote_write(&body, peer, epoch, &p->cfg->keys) &&
+           request(p, op, "demote peer", peer->name, &body);
+}
+
+bool kube_port_clear_handover(struct kube_port *p, uint64_t op, const char *uid)
+{
+    AUTO_BUF struct buf body;
+    buf_init(&body, POD_JSON_MAX);
+    return p->client != NULL && pod_clear_handover_write(&body, uid) &&
+           request(p, op, "clear handover", p->cfg->pod_name, &body);
 }
 
 /* ---- Kubernetes Events ---- */
@@ -289,18 +311,28 @@ static void send_next_event(struct kube_port *p)
     }
 }
 
-void kube_port_event(struct kube_port *p, const struct core_action *a, uint64_t wall_ms)
+/* NULL: no API server, or no room. */
+static struct queued_event *queue_event(struct kube_port *p, uint64_t wall_ms)
 {
     if (p->client == NULL) {
-        return;
+        return NULL;
     }
     if (p->queue_len == KUBE_PORT_EVENTS_MAX) {
         p->counters->events_dropped++;
-        return;
+        return NULL;
     }
     struct queued_event *q = &p->queue[p->queue_len++];
     *q = (struct queued_event){.wall_ms = wall_ms,
                                .serial = wall_ms << 12 | (p->event_serial++ & 0xfff)};
+    return q;
+}
+
+void kube_port_event(struct kube_port *p, const struct core_action *a, uint64_t wall_ms)
+{
+    struct queued_event *q = queue_event(p, wall_ms);
+    if (q == NULL) {
+        return;
+    }
     if (a->regressed) {
         q->warning = true;
         (void)snprintf(q->reason, sizeof q->reason, "EpochRegressed");
@@ -318,13 +350,78 @@ void kube_port_event(struct kube_port *p, const struct core_action *a, uint64_t 
     send_next_event(p);
 }
 
+/* NULL: not worth an Event. */
+static const char *event_reason(enum decision what)
+{
+    switch (what) {
+    case DECIDED_STAND:
+        return "FailoverStarted";
+    case DECIDED_GIVE_UP:
+        return "FailoverGivenUp";
+    case DECIDED_COMMITTED:
+        return "FailoverDone";
+    case DECIDED_FENCE_ON:
+        return "Fenced";
+    case DECIDED_FENCE_OFF:
+        return "Unfenced";
+    case DECIDED_DEMOTE_PEER:
+        return "PeerDemoted";
+    case DECIDED_YIELD:
+    case DECIDED_CHOSEN:
+    case DECIDED_VOTED:
+    case DECIDED_ORDER:
+    case DECIDED_ANNOUNCE:
+    case DECIDED_FALLBACK:
+    case DECIDED_LAUNCH:
+    case DECISION_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+/* An agent that stands again and again, and gives up each time, tells it now and then. */
+static bool is_repeated(struct kube_port *p, const struct history_entry *e)
+{
+    if (e->what != DECIDED_STAND && e->what != DECIDED_GIVE_UP) {
+        return false;
+    }
+    uint64_t *last_us = &p->told_us[e->mechanism][e->what == DECIDED_STAND];
+    if (*last_us != 0 && u64_since(e->at_us, *last_us) < EVENT_REPEAT_US) {
+        return true;
+    }
+    *last_us = e->at_us;
+    return false;
+}
+
+void kube_port_decision(struct kube_port *p, const struct history_entry *e)
+{
+    const char *reason = event_reason(e->what);
+    struct queued_event *q =
+        reason == NULL || is_repeated(p, e) ? NULL : queue_event(p, e->wall_ms);
+    if (q == NULL) {
+        return;
+    }
+    char addr[ADDR_TEXT_MAX] = "";
+    if (e->what == DECIDED_DEMOTE_PEER) {
+        (void)str_copy(addr, sizeof addr, sv_from(e->addr.host)); /* the Pod's name */
+    } else if (addr_is_set(&e->addr)) {
+        (void)addr_text(&e->addr, addr);
+    }
+    const char *why = why_text(e->why);
+    q->warning = e->what == DECIDED_GIVE_UP || e->what == DECIDED_FENCE_ON;
+    (void)snprintf(q->reason, sizeof q->reason, "%s", reason);
+    (void)snprintf(q->message, sizeof q->message, "%s: %s%s%s%s%s (epoch %" PRIu64 ")",
+                   mechanism_name(e->mechanism), decision_text(e->what), addr[0] != '\0' ? " " : "",
+                   addr, why[0] != '\0' ? ": " : "", why, e->epoch);
+    send_next_event(p);
+}
+
 /* ---- the port ---- */
 
 void kube_port_init(struct kube_port *p, uv_loop_t *loop, const struct config *cfg,
                     struct port_sink sink, struct port_counters *counters)
 {
     *p = (struct kube_port){.sink = sink, .counters = counters, .loop = loop, .cfg = cfg};
-    buf_init(&p->patch, POD_JSON_MAX);
     rng_seed(&p->rng, uv_hrtime());
     closer_init(&p->closer, loop);
     REQUIRE(uv_timer_init(loop, &p->retry) == 0);
@@ -373,7 +470,6 @@ static void on_part_closed(void *arg)
     if (--p->open > 0) {
         return;
     }
-    buf_release(&p->patch);
     p->on_closed(p->on_closed_arg);
 }
 

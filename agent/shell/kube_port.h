@@ -1,5 +1,6 @@
 /* The API server: reads the own Pod until it is known, then lists and watches the Pods of
- * the set; patches the role; writes Events, one at a time, each tried a few times. */
+ * the set; patches the role, its own and a deposed peer's, in parallel; writes Events, one at a
+ * time, each tried a few times. */
 #ifndef RPA_SHELL_KUBE_PORT_H
 #define RPA_SHELL_KUBE_PORT_H
 
@@ -14,8 +15,6 @@ struct kube_port {
     uv_loop_t *loop;
     const struct config *cfg;
     struct kube_client *client; /* NULL: --kube-url none */
-    uint64_t op;                /* core's request in flight */
-    struct buf patch;
     bool watching;
     bool watch_up;    /* synced and not down since */
     uv_timer_t retry; /* of the first read of the own Pod */
@@ -31,6 +30,7 @@ struct kube_port {
     size_t queue_len;
     bool event_in_flight;
     uint64_t event_serial;
+    uint64_t told_us[MECHANISM_COUNT][2]; /* the last Events of giving up and of standing; 0 none */
     uv_timer_t event_timer;
     char own_uid[POD_UID_MAX + 1];
     struct rng rng;
@@ -45,10 +45,18 @@ struct kube_port {
 void kube_port_init(struct kube_port *p, uv_loop_t *loop, const struct config *cfg,
                     struct port_sink sink, struct port_counters *counters);
 void kube_port_start(struct kube_port *p);
+/* Requests: false means refused, and no event will follow; else one CORE_API_DONE will. */
 bool kube_port_patch(struct kube_port *p, uint64_t op, const char *uid,
                      const struct label_value *v) MUST_USE;
 bool kube_port_get(struct kube_port *p, uint64_t op) MUST_USE;
+/* peer: as it was last seen. */
+bool kube_port_demote(struct kube_port *p, uint64_t op, const struct pod *peer,
+                      uint64_t epoch) MUST_USE;
+bool kube_port_clear_handover(struct kube_port *p, uint64_t op, const char *uid) MUST_USE;
+
 void kube_port_event(struct kube_port *p, const struct core_action *a, uint64_t wall_ms);
+/* An Event where the decision is worth one. */
+void kube_port_decision(struct kube_port *p, const struct history_entry *e);
 void kube_port_reload(struct kube_port *p);
 void kube_port_close(struct kube_port *p, closer_fn *on_closed, void *arg);
 

@@ -1,7 +1,10 @@
 #include "agent/shell/local_port.h"
 
+#include "agent/shell/redis_batch.h"
+#include "agent/shell/redis_order.h"
 #include "lib/base/check.h"
 #include "lib/base/log.h"
+#include "lib/base/mem.h"
 
 #define MOD "redis"
 #define CONNECT_TIMEOUT_MS 1000
@@ -16,35 +19,10 @@ static void send_event(struct local_port *p, struct core_event *ev)
     p->sink.event(p->sink.arg, ev);
 }
 
-/* Which of the connection's reasons means what to the core. */
-static enum local_down down_of(enum redis_down why)
-{
-    switch (why) {
-    case REDIS_DOWN_REFUSED:
-        return LOCAL_DOWN_REFUSED;
-    case REDIS_DOWN_EOF:
-        return LOCAL_DOWN_CLOSED;
-    case REDIS_DOWN_AUTH:
-        return LOCAL_DOWN_DENIED;
-    case REDIS_DOWN_PROTO:
-    case REDIS_DOWN_LIMIT:
-        return LOCAL_DOWN_BROKEN;
-    case REDIS_DOWN_NONE:
-    case REDIS_DOWN_RESOLVE:
-    case REDIS_DOWN_UNREACHABLE:
-    case REDIS_DOWN_TIMEOUT:
-    case REDIS_DOWN_STOPPED:
-        return LOCAL_DOWN_SILENT;
-    }
-    return LOCAL_DOWN_SILENT;
-}
-
 static void on_up(void *arg)
 {
     struct local_port *p = arg;
     log_info(MOD, "connected");
-    p->role_op = 0;
-    p->info_op = 0;
     send_event(p, &(struct core_event){.type = CORE_LOCAL_UP});
 }
 
@@ -56,9 +34,7 @@ static void on_down(void *arg, enum redis_down why, const struct err *err)
     }
     p->counters->downs[PORT_REDIS][why]++;
     log_warn(MOD, "not connected", F_STR("why", redis_down_name(why)), F_STR("error", err->msg));
-    p->role_op = 0;
-    p->info_op = 0;
-    send_event(p, &(struct core_event){.type = CORE_LOCAL_DOWN, .u.down = down_of(why)});
+    send_event(p, &(struct core_event){.type = CORE_LOCAL_DOWN, .u.down = port_down_of(why)});
 }
 
 static void on_hello_up(void *arg)
@@ -93,7 +69,6 @@ void local_port_init(struct local_port *p, uv_loop_t *loop, const struct config 
 {
     *p = (struct local_port){.sink = sink, .counters = counters, .loop = loop};
     secret_file_init(&p->password, cfg->redis_password_file);
-    buf_init(&p->info_text, INFO_TEXT_MAX);
     struct redis_conn_config conn = {
         .host = cfg->redis_unix_path == NULL ? cfg->redis.host : NULL,
         .port = cfg->redis.port,
@@ -128,36 +103,46 @@ void local_port_start(struct local_port *p)
     }
 }
 
-static void on_role_reply(void *arg, const struct resp *reply, const struct err *err)
+/* ---- reads ---- */
+
+/* ROLE, and behind it the sections of INFO. */
+struct local_read {
+    struct redis_batch batch;
+    struct local_port *port;
+    uint64_t op;
+    bool role_told;
+    bool info;
+    bool info_failed;
+    struct buf text;
+};
+
+static void tell_role(struct local_read *r, const struct resp *reply)
 {
-    struct local_port *p = arg;
-    struct core_event ev = {.type = CORE_LOCAL_ROLE, .op = p->role_op};
+    struct local_port *p = r->port;
+    struct core_event ev = {.type = CORE_LOCAL_ROLE, .op = r->op};
     struct role_reply role;
     struct err e;
-    p->role_op = 0;
-    if (ev.op == 0) {
-        return; /* of a connection that is gone */
-    }
-    if (err == NULL && resp_fault(reply) != RESP_FAULT_NONE) {
+    r->role_told = true;
+    if (reply != NULL && resp_fault(reply) != RESP_FAULT_NONE) {
         ev.u.role.fault = resp_fault(reply);
         log_warn(MOD, "ROLE was refused", F_SV("reply", reply->str));
-    } else if (err == NULL && role_reply_parse(&role, reply, &e) == 0) {
+    } else if (reply != NULL && role_reply_parse(&role, reply, &e) == 0) {
         ev.u.role.role = &role;
-    } else if (err == NULL) {
+    } else if (reply != NULL) {
         p->counters->bad_replies++;
         log_warn(MOD, "cannot read the answer to ROLE", F_STR("error", e.msg));
     }
     send_event(p, &ev);
 }
 
-static void finish_info(struct local_port *p)
+static void tell_info(struct local_read *r)
 {
-    struct core_event ev = {.type = CORE_LOCAL_INFO, .op = p->info_op};
+    struct local_port *p = r->port;
+    struct core_event ev = {.type = CORE_LOCAL_INFO, .op = r->op};
     struct info info;
     struct err e;
-    p->info_op = 0;
-    if (!p->info_failed && !p->info_text.overflow) {
-        if (info_parse(&info, buf_sv(&p->info_text), &e) == 0) {
+    if (r->batch.whole && !r->info_failed && !r->text.overflow) {
+        if (info_parse(&info, buf_sv(&r->text), &e) == 0) {
             ev.u.info = &info;
         } else {
             p->counters->bad_replies++;
@@ -167,53 +152,65 @@ static void finish_info(struct local_port *p)
     send_event(p, &ev);
 }
 
-static void on_info_reply(void *arg, const struct resp *reply, const struct err *err)
+static void on_read_reply(struct redis_batch *b, size_t index, const struct resp *reply)
 {
-    struct local_port *p = arg;
-    if (p->info_op == 0) {
+    struct local_read *r = container_of(b, struct local_read, batch);
+    if (index == 0) {
+        tell_role(r, reply);
         return;
     }
-    if (err != NULL || reply->type != RESP_STRING) {
-        p->info_failed = true;
-        if (err == NULL && reply->type == RESP_ERROR) {
+    if (reply->type != RESP_STRING) {
+        r->info_failed = true;
+        if (reply->type == RESP_ERROR) {
             log_warn(MOD, "INFO was refused", F_SV("reply", reply->str));
         }
-    } else {
-        buf_add_sv(&p->info_text, reply->str);
-        buf_add_str(&p->info_text, "\r\n");
+        return;
     }
-    if (--p->info_waiting == 0) {
-        finish_info(p);
+    buf_add_sv(&r->text, reply->str);
+    buf_add_str(&r->text, "\r\n");
+}
+
+static void free_read(struct local_read *r)
+{
+    buf_release(&r->text);
+    free(r);
+}
+
+static void on_read_done(struct redis_batch *b)
+{
+    struct local_read *r = container_of(b, struct local_read, batch);
+    if (!r->role_told) {
+        tell_role(r, NULL);
     }
+    if (r->info) {
+        tell_info(r);
+    }
+    free_read(r);
 }
 
 bool local_port_read(struct local_port *p, uint64_t op, bool info)
 {
-    const char *role[] = {"ROLE"};
-    struct err e;
-    if (redis_conn_command(p->commands, 1, role, on_role_reply, p, &e) != 0) {
+    static const struct redis_batch_ops ops = {.reply = on_read_reply, .done = on_read_done};
+    struct local_read *r = xcalloc(1, sizeof *r);
+    redis_batch_init(&r->batch, &ops);
+    r->port = p;
+    r->op = op;
+    r->info = info;
+    buf_init(&r->text, INFO_TEXT_MAX);
+    REDIS_BATCH_ADD(&r->batch, p->commands, "ROLE");
+    for (size_t i = 0; info && i < ARRAY_LEN(info_sections); i++) {
+        REDIS_BATCH_ADD(&r->batch, p->commands, "INFO", info_sections[i]);
+    }
+    if (redis_batch_is_empty(&r->batch)) {
+        free_read(r);
         return false;
     }
-    p->role_op = op;
-    if (!info) {
-        return true;
-    }
-    p->info_op = op;
-    p->info_waiting = 0;
-    p->info_failed = false;
-    buf_reset(&p->info_text);
-    for (size_t i = 0; i < ARRAY_LEN(info_sections); i++) {
-        const char *command[] = {"INFO", info_sections[i]};
-        if (redis_conn_command(p->commands, 2, command, on_info_reply, p, &e) == 0) {
-            p->info_waiting++;
-        } else {
-            p->info_failed = true;
-        }
-    }
-    if (p->info_waiting == 0) {
-        p->info_op = 0;
-    }
     return true;
+}
+
+bool local_port_order(struct local_port *p, const struct core_action *a)
+{
+    return redis_order_send(p->commands, a, "local", p->sink);
 }
 
 void local_port_kick(struct local_port *p)
@@ -237,7 +234,6 @@ static void on_conn_closed(void *arg)
         return;
     }
     secret_file_release(&p->password);
-    buf_release(&p->info_text);
     p->on_closed(p->on_closed_arg);
 }
 

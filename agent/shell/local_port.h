@@ -1,4 +1,4 @@
-/* The Redis of this Pod: one connection for commands (ROLE, INFO), and, where there are
+/* The Redis of this Pod: one connection for commands (ROLE, INFO, orders), and, where there are
  * Sentinels, one that is subscribed to the hellos that they publish on it. The second is
  * cut in the same moment as the first when Redis is promoted; both are hints to ask. */
 #ifndef RPA_SHELL_LOCAL_PORT_H
@@ -14,11 +14,6 @@ struct local_port {
     struct redis_conn *commands;
     struct redis_conn *hellos; /* NULL in modes without Sentinel */
     struct secret_file password;
-    uint64_t role_op;
-    uint64_t info_op;
-    unsigned info_waiting; /* sections still to come */
-    bool info_failed;
-    struct buf info_text;
     unsigned open;
     closer_fn *on_closed;
     void *on_closed_arg;
@@ -27,8 +22,10 @@ struct local_port {
 void local_port_init(struct local_port *p, uv_loop_t *loop, const struct config *cfg,
                      struct port_sink sink, struct port_counters *counters);
 void local_port_start(struct local_port *p);
-/* False: refused, no event will follow. */
+/* False: refused, no event will follow. ROLE is told as soon as it is there, INFO behind it. */
 bool local_port_read(struct local_port *p, uint64_t op, bool info) MUST_USE;
+/* a: ACT_ORDER. Likewise. */
+bool local_port_order(struct local_port *p, const struct core_action *a) MUST_USE;
 void local_port_kick(struct local_port *p);
 void local_port_reload(struct local_port *p);
 void local_port_close(struct local_port *p, closer_fn *on_closed, void *arg);

@@ -3,6 +3,7 @@
  * decides anything.
  *
  *   local_port     the Redis of this Pod: commands, and the hellos that Sentinels publish
+ *   member_port    the other Redis of the set, one connection each
  *   sentinel_port  all Sentinels: names to slots, two connections a slot
  *   kube_port      own Pod, peers, PATCH, Events
  *   launch_port    how redis-server starts, and the moment when it ends
@@ -24,8 +25,9 @@ struct port_sink {
 };
 
 /* Counts for /metrics: reconnects by target and reason. */
-#define PORT_TARGETS(X)    \
-    X(PORT_REDIS, "redis") \
+#define PORT_TARGETS(X)      \
+    X(PORT_REDIS, "redis")   \
+    X(PORT_MEMBER, "member") \
     X(PORT_SENTINEL, "sentinel")
 
 enum port_target { PORT_TARGETS(RPA_ENUM_MEMBER) PORT_TARGET_COUNT };
@@ -39,5 +41,8 @@ struct port_counters {
 };
 
 const char *port_target_name(enum port_target t);
+
+/* Which of a connection's reasons means what to the core. */
+enum local_down port_down_of(enum redis_down why);
 
 #endif

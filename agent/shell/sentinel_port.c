@@ -11,7 +11,6 @@
 #define LOOKUP_PERIOD_MS 5000
 #define LOOKUP_RETRY_MS 1000
 #define LOOKUP_TIMEOUT_MS 3000
-#define COMMANDS_A_READ 3
 
 static const char *const event_channels[] = {
 #define CHANNEL(name, text) text,
@@ -56,7 +55,7 @@ static void on_commands_up(void *arg)
     struct err e;
     log_info(MOD, "connected", F_STR("host", s->addr.host), F_U64("port", s->addr.port));
     s->down_text[0] = '\0';
-    s->op = 0;
+    s->master = (struct addr){.port = 0};
     (void)!redis_conn_command(s->commands, ARRAY_LEN(myid), myid, on_myid, s, &e);
     send_event(s, &(struct core_event){.type = CORE_SENTINEL_UP});
 }
@@ -73,104 +72,7 @@ static void on_commands_down(void *arg, enum redis_down why, const struct err *e
                  F_STR("why", redis_down_name(why)), F_STR("error", err->msg));
     }
     (void)snprintf(s->down_text, sizeof s->down_text, "%s: %.100s", redis_down_name(why), err->msg);
-    s->op = 0;
     send_event(s, &(struct core_event){.type = CORE_SENTINEL_DOWN});
-}
-
-static void take_master(struct sentinel_slot *s, const struct resp *reply)
-{
-    struct sentinel_master m;
-    struct err e = {.code = ERR_NONE};
-    if (sentinel_master_parse(&m, reply, &e) != 0) {
-        s->no_master = s->no_master || e.code == ERR_NOTFOUND;
-        s->failed = s->failed || e.code != ERR_NOTFOUND;
-        if (e.code != ERR_NOTFOUND) {
-            s->port->counters->bad_replies++;
-            log_warn(MOD, "cannot read the answer to SENTINEL MASTER", F_STR("host", s->addr.host),
-                     F_STR("error", e.msg));
-        }
-        return;
-    }
-    if (s->has_first && s->first.config_epoch != m.config_epoch) {
-        s->failed = s->torn = true;
-    }
-    s->has_first = true;
-    s->first = m;
-}
-
-static void finish_read(struct sentinel_slot *s)
-{
-    struct core_event ev = {.type = CORE_SENTINEL_VIEW, .op = s->op};
-    struct view v = {.knows_master = false};
-    s->op = 0;
-    if (!s->failed && s->has_first && s->has_named && !s->no_master) {
-        v = (struct view){.knows_master = true,
-                          .addr = s->first.addr,
-                          .named = s->named,
-                          .flags = s->first.flags,
-                          .epoch = s->first.config_epoch,
-                          .others = s->first.num_other_sentinels,
-                          .quorum = s->first.quorum};
-        memcpy(v.run_id, s->first.run_id, sizeof v.run_id);
-        ev.u.view = &v;
-    } else if (!s->failed && s->no_master && !s->has_first && !s->has_named) {
-        ev.u.view = &v;
-    }
-    send_event(s, &ev);
-    if (s->torn) {
-        send_event(s, &(struct core_event){.type = CORE_SENTINEL_HINT});
-    }
-}
-
-static void on_answer(struct sentinel_slot *s, const struct resp *reply, const struct err *err,
-                      bool is_addr)
-{
-    if (s->op == 0) {
-        return; /* of a connection that is gone */
-    }
-    struct err e = {.code = ERR_NONE};
-    if (err != NULL) {
-        s->failed = true;
-    } else if (!is_addr) {
-        take_master(s, reply);
-    } else if (sentinel_addr_parse(&s->named, reply, &e) == 0) {
-        s->has_named = true;
-    } else {
-        s->failed = s->failed || e.code != ERR_NOTFOUND;
-    }
-    if (--s->waiting == 0) {
-        finish_read(s);
-    }
-}
-
-static void on_master(void *arg, const struct resp *reply, const struct err *err)
-{
-    on_answer(arg, reply, err, false);
-}
-
-static void on_addr(void *arg, const struct resp *reply, const struct err *err)
-{
-    on_answer(arg, reply, err, true);
-}
-
-bool sentinel_port_read(struct sentinel_port *p, size_t slot, uint64_t op)
-{
-    struct sentinel_slot *s = &p->slots[slot];
-    const char *master[] = {"SENTINEL", "MASTER", p->cfg->sentinel_master};
-    const char *addr[] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", p->cfg->sentinel_master};
-    struct err e;
-    if (!s->used || redis_conn_command(s->commands, 3, master, on_master, s, &e) != 0) {
-        return false;
-    }
-    s->op = op;
-    s->waiting = 1;
-    s->failed = s->torn = s->has_first = s->has_named = s->no_master = false;
-    bool sent = redis_conn_command(s->commands, 3, addr, on_addr, s, &e) == 0;
-    s->waiting += sent ? 1 : 0;
-    sent = sent && redis_conn_command(s->commands, 3, master, on_master, s, &e) == 0;
-    s->waiting += sent && s->waiting == COMMANDS_A_READ - 1 ? 1 : 0;
-    s->failed = s->waiting != COMMANDS_A_READ;
-    return true;
 }
 
 /* ---- one slot: events ---- */
