@@ -1,5 +1,7 @@
 #include "agent/core/core.h"
 
+#include "agent/core/engine.h"
+
 #include "lib/base/check.h"
 
 static const char *const mode_names[] = {CORE_MODES(RPA_ENUM_NAME)};
@@ -30,6 +32,7 @@ void core_init(struct core *c, const struct core_config *cfg, uint64_t now_us)
     }
     role_init(&c->role);
     label_init(&c->label, cfg->pod_uid, cfg->role_legacy, cfg->seed, now_us);
+    rng_seed(&c->rng, cfg->seed ^ 0x5deece66dU);
 }
 
 /* ---- reads ---- */
@@ -45,7 +48,12 @@ static void ask(struct core *c, struct read_slot *r, bool info)
     }
 }
 
-static void ask_sentinels(struct core *c)
+void engine_ask_local(struct core *c, bool info)
+{
+    ask(c, &c->local_read, info);
+}
+
+void engine_ask_sentinels(struct core *c)
 {
     for (size_t i = 0; i < c->sentinel_slots; i++) {
         ask(c, &c->sentinel_read[i], false);
@@ -129,7 +137,7 @@ static void on_local_role(struct core *c, const struct core_event *ev)
     read_over(c, r, local_period(c));
     if (before != c->local.role.role) {
         ask(c, r, true);
-        ask_sentinels(c);
+        engine_ask_sentinels(c);
     }
 }
 
@@ -142,17 +150,21 @@ static void on_local_info(struct core *c, const struct core_event *ev)
     if (ev->u.info != NULL) {
         local_info(&c->local, ev->u.info, c->info_asked_us, c->now_us);
     }
+    if (c->local_read.info) {
+        ask(c, &c->local_read, true); /* it was wanted anew while this one was under way */
+    }
 }
 
 static void on_local_down(struct core *c, enum local_down why)
 {
     bool was_connected = c->local.connected;
+    stand_on_local_down(c, was_connected, why);
     local_lost(&c->local, why, c->now_us);
     read_dropped(&c->local_read);
     c->info_op = 0;
     if (was_connected) {
         /* A promotion closes all connections: it may be one. */
-        ask_sentinels(c);
+        engine_ask_sentinels(c);
     }
 }
 
@@ -190,6 +202,8 @@ static void on_sentinel_down(struct core *c, size_t slot)
 {
     evidence_lost(&c->evidence, slot);
     c->sentinel_up[slot] = false;
+    c->look[slot].op = 0;
+    c->look[slot].seen_us = 0;
     read_dropped(&c->sentinel_read[slot]);
 }
 
@@ -200,8 +214,51 @@ static void on_hello(struct core *c, const struct sentinel_hello *h)
     }
     c->evidence.hello_epoch = u64_max(c->evidence.hello_epoch, h->current_epoch);
     if (h->master_epoch > c->role.token) {
-        ask_sentinels(c);
+        engine_ask_sentinels(c);
     }
+}
+
+static void on_sentinel_look(struct core *c, const struct core_event *ev)
+{
+    struct look_slot *l = &c->look[ev->slot];
+    if (ev->op == 0 || ev->op != l->op) {
+        return;
+    }
+    l->op = 0;
+    if (ev->u.look == NULL) {
+        l->due_us = u64_max(l->due_us, c->now_us + CORE_UNSURE_PERIOD_US);
+        return;
+    }
+    l->look = *ev->u.look;
+    l->seen_us = l->asked_us;
+    evidence_vote(&c->evidence, ev->slot, l->look.vote.leader_id, l->look.vote.epoch, c->now_us);
+}
+
+static void on_order_done(struct core *c, const struct core_event *ev, struct core_actions *out)
+{
+    enum outcome o = ev->u.order.outcome;
+    history_done(&c->history, ev->op, o);
+    succession_on_order(c, ev->op, o);
+    follow_on_order(c, ev->op, o, out);
+    fence_on_order(c, ev->op, o, ev->u.order.min_replicas, ev->u.order.max_lag_s);
+    (void)handover_on_order(c, ev->op, o);
+}
+
+/* A redis-server asks how to start: never as a master by itself, where Sentinels know it. */
+static void on_launch(struct core *c, uint64_t op, struct core_actions *out)
+{
+    struct core_action *a = core_actions_add(out, ACT_LAUNCH_ANSWER);
+    const struct newest *n = &c->input.newest;
+    a->op = op;
+    a->launch = LAUNCH_HELD;
+    if (c->cfg.mode != CORE_MODE_SENTINEL) {
+        a->launch = LAUNCH_PLAIN;
+    } else if (n->known && engine_majority_names(c) && !evidence_is_me(&c->evidence, &n->addr)) {
+        a->launch = LAUNCH_REPLICA;
+        a->addr = n->addr;
+    }
+    engine_decided(c, out, MECHANISM_LAUNCH, DECIDED_LAUNCH, WHY_NONE,
+                   a->launch == LAUNCH_REPLICA ? &n->addr : NULL, n->epoch);
 }
 
 /* ---- events: Pods ---- */
@@ -248,6 +305,10 @@ static void on_pod(struct core *c, const struct pod *p)
         c->peers_dropped++;
         return;
     }
+    if (c->peers[i].name[0] != '\0' && strcmp(c->peers[i].uid, p->uid) != 0) {
+        stand_on_pod_gone(c, &c->peers[i]);
+        peer_forget(c, i);
+    }
     c->peers[i] = *p;
     c->peer_listed[i] = true;
 }
@@ -262,6 +323,8 @@ static void on_pod_gone(struct core *c, const struct pod *p)
     }
     size_t i = peer_slot(c, p->name);
     if (i < CORE_PEERS_MAX) {
+        stand_on_pod_gone(c, &c->peers[i]);
+        peer_forget(c, i);
         c->peers[i] = (struct pod){.name = ""};
     }
 }
@@ -278,6 +341,10 @@ static void on_pods_synced(struct core *c)
 {
     for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
         if (c->peers[i].name[0] != '\0' && (!c->peer_listed[i] || !is_peer(c, &c->peers[i]))) {
+            if (is_peer(c, &c->peers[i])) {
+                stand_on_pod_gone(c, &c->peers[i]);
+            }
+            peer_forget(c, i);
             c->peers[i] = (struct pod){.name = ""};
         }
     }
@@ -291,6 +358,10 @@ static void on_pods_synced(struct core *c)
 static void on_api_done(struct core *c, const struct core_event *ev, struct core_actions *out)
 {
     uint64_t latency_us;
+    if (peer_on_api(c, ev->op, ev->u.api.outcome, ev->u.api.retry_after_us)) {
+        return;
+    }
+    handover_on_api(c, ev->op);
     bool current = label_done(&c->label, ev->op, ev->u.api.outcome, ev->u.api.pod,
                               ev->u.api.retry_after_us, c->now_us, &latency_us);
     if (current && latency_us > 0) {
@@ -305,6 +376,8 @@ static void distrust(struct core *c, uint64_t gap_us, struct core_actions *out)
 {
     c->gaps++;
     core_actions_add(out, ACT_GAP)->duration_us = gap_us;
+    succession_abandon(c, WHY_TOO_LATE, out);
+    members_distrust(&c->members);
     local_distrust(&c->local, c->now_us);
     c->info_op = 0;
     c->local_read = (struct read_slot){.due_us = c->now_us, .info = true};
@@ -314,18 +387,22 @@ static void distrust(struct core *c, uint64_t gap_us, struct core_actions *out)
         evidence_forget(&c->evidence, i);
         evidence_set_id(&c->evidence, i, id);
         c->sentinel_read[i] = (struct read_slot){.due_us = c->now_us};
+        c->look[i] = (struct look_slot){.due_us = c->now_us};
     }
 }
 
 static void take(struct core *c, const struct core_event *ev, struct core_actions *out)
 {
-    REQUIRE(ev->slot < EVIDENCE_SENTINELS_MAX);
+    /* One bound for both kinds of slot: Sentinels and members. */
+    REQUIRE(ev->slot < EVIDENCE_SENTINELS_MAX && ev->slot < MEMBERS_MAX);
     switch (ev->type) {
     case CORE_TICK:
     case CORE_EVENT_COUNT:
         return;
     case CORE_LOCAL_UP:
         local_up(&c->local, c->now_us);
+        stand_on_local_up(c);
+        fence_on_local_up(c);
         c->local_read = (struct read_slot){.due_us = c->now_us, .info = true};
         return;
     case CORE_LOCAL_DOWN:
@@ -389,15 +466,34 @@ static void take(struct core *c, const struct core_event *ev, struct core_action
         on_api_done(c, ev, out);
         return;
     case CORE_SENTINEL_LOOK:
+        on_sentinel_look(c, ev);
+        return;
     case CORE_SENTINEL_VOTE:
+        succession_on_vote(c, ev->slot, ev->op, ev->u.vote.outcome, &ev->u.vote.vote);
+        return;
     case CORE_SENTINEL_DONE:
+        succession_on_done(c, ev->slot, ev->op, ev->u.outcome);
+        return;
     case CORE_MEMBER_UP:
+        members_up(&c->members, ev->slot, c->now_us);
+        return;
     case CORE_MEMBER_DOWN:
+        members_lost(&c->members, ev->slot, ev->u.down == LOCAL_DOWN_REFUSED, c->now_us);
+        return;
     case CORE_MEMBER_INFO:
+        members_info(&c->members, ev->slot, ev->op, ev->u.info);
+        return;
     case CORE_ORDER_DONE:
+        on_order_done(c, ev, out);
+        return;
     case CORE_LAUNCH:
+        on_launch(c, ev->op, out);
+        return;
     case CORE_PROCESS_DEAD:
+        c->stand.process_dead = true;
+        return;
     case CORE_DRAIN:
+        handover_request(c, ev->u.drain.by, ev->u.drain.target, ev->u.drain.budget_us, out);
         return;
     }
 }
@@ -450,7 +546,7 @@ static void gather(struct core *c)
     const struct pod *own = &c->label.seen;
     in->own_observed = c->label.observed;
     if (in->own_observed) {
-        in->fenced = own->fence;
+        in->fenced = fence_is_label(c);
         in->terminating = own->terminating;
         in->own_label_epoch = own->role_epoch;
         memcpy(in->own_run_id, own->run_id, sizeof in->own_run_id);
@@ -459,6 +555,10 @@ static void gather(struct core *c)
             in->own_label = ROLE_UNSET;
         }
     }
+    in->handing_over = handover_keeps_label(c);
+    in->foreign_vote = stand_sees_candidate(c);
+    in->held = c->follow.paused_us != 0;
+    in->isolated = c->fence.isolated && c->fence.state == FENCE_ON;
     in->peers_synced = c->peers_synced;
     gather_peers(c, in);
 }
@@ -537,6 +637,7 @@ void core_step(struct core *c, const struct core_event *ev, struct core_actions 
     take(c, ev, ret);
     gather(c);
     decide(c, ret);
+    engine_step(c, ret);
     issue_label(c, ret);
     issue_local(c, ret);
     issue_sentinels(c, ret);
@@ -554,6 +655,7 @@ uint64_t core_next_deadline(const struct core *c)
             next = u64_min(next, c->sentinel_read[i].due_us);
         }
     }
+    next = u64_min(next, engine_next_deadline(c));
     next = u64_min(next, local_next_deadline(&c->local, c->now_us));
     next = u64_min(next, evidence_next_deadline(&c->evidence, c->now_us));
     next = u64_min(next, role_next_deadline(&c->role, &c->input));

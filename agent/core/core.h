@@ -17,11 +17,15 @@
 
 #include "agent/core/action.h"
 #include "agent/core/evidence.h"
+#include "agent/core/fence.h"
+#include "agent/core/follow.h"
 #include "agent/core/handover.h"
 #include "agent/core/history.h"
 #include "agent/core/local.h"
+#include "agent/core/peer.h"
+#include "agent/core/stand.h"
+#include "agent/core/succession.h"
 
-#define CORE_PEERS_MAX 32
 #define CORE_GAP_US 2500000U
 #define CORE_LOCAL_PERIOD_US 1000000U
 #define CORE_SENTINEL_PERIOD_US 1000000U
@@ -155,6 +159,15 @@ struct read_slot {
     uint64_t due_us;
 };
 
+/* What a Sentinel lists, read now and then, and by every candidate. */
+struct look_slot {
+    uint64_t op; /* outstanding; 0 none */
+    uint64_t asked_us;
+    uint64_t due_us;
+    uint64_t seen_us; /* when what `look` holds was asked; 0 nothing */
+    struct sentinel_look look;
+};
+
 struct core {
     struct core_config cfg;
     char sentinel_master[128];
@@ -184,8 +197,17 @@ struct core {
     bool own_listed;
     bool peers_synced;
 
+    struct look_slot look[EVIDENCE_SENTINELS_MAX];
+    struct members members;
+    struct mark mark;
+    struct succession succession;
+    struct stand stand;
     struct handover handover;
+    struct follow follow;
+    struct fence fence;
+    struct peer_demotion demotions;
     struct history history;
+    struct rng rng;
 
     uint64_t label_acks;
     uint64_t gaps;

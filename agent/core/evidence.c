@@ -130,6 +130,20 @@ bool evidence_event(struct evidence *ev, size_t slot, const struct sentinel_even
     return false;
 }
 
+void evidence_vote(struct evidence *ev, size_t slot, const char *leader_id, uint64_t epoch,
+                   uint64_t now_us)
+{
+    struct sentinel *s = sentinel_at(ev, slot);
+    s->epoch_heard = u64_max(s->epoch_heard, epoch);
+    bool same = s->vote.epoch == epoch && strcmp(s->vote.leader_id, leader_id) == 0;
+    if (leader_id[0] == '\0' || epoch < s->vote.epoch || same) {
+        return;
+    }
+    s->vote.epoch = epoch;
+    s->vote.heard_us = now_us;
+    (void)str_copy(s->vote.leader_id, sizeof s->vote.leader_id, sv_from(leader_id));
+}
+
 void evidence_lost(struct evidence *ev, size_t slot)
 {
     sentinel_at(ev, slot)->view.asked_us = 0;

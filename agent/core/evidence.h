@@ -104,6 +104,9 @@ void evidence_view(struct evidence *ev, size_t slot, const struct view *view);
 /* True where the event says that something may have changed: read this Sentinel again. */
 bool evidence_event(struct evidence *ev, size_t slot, const struct sentinel_event *e,
                     uint64_t now_us);
+/* Whom this Sentinel says to have voted for; leader_id "": nobody that it remembers. */
+void evidence_vote(struct evidence *ev, size_t slot, const char *leader_id, uint64_t epoch,
+                   uint64_t now_us);
 /* The commands' connection is lost: its view proves nothing any more. */
 void evidence_lost(struct evidence *ev, size_t slot);
 /* The slot is used for another Sentinel, or all that was known may be old (clock gap). */

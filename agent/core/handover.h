@@ -77,9 +77,15 @@ struct handover {
     uint64_t named_us; /* a majority names the successor since; 0 not yet */
     uint64_t epoch;    /* at which it was announced */
     struct addr successor;
-    bool finishing;     /* KILL and UNPAUSE are sent */
+    uint64_t candidacy; /* serial of the one that runs for it; 0 none */
     uint64_t paused_us; /* writes are held since; 0 not */
-    const char *why;    /* of the last failed try */
+    uint64_t promoted_us;
+    const char *why;      /* of the last failed try */
+    uint64_t failover_op; /* without Sentinel: FAILOVER is under way; 0 not */
+    bool failover_taken;
+    uint64_t clear_op; /* of the annotation's removal */
+    uint64_t clear_retry_us;
+    bool annotation_done; /* this annotation has had its verdict */
 
     enum handover_verdict verdict; /* of the last one that ended */
     uint64_t duration_us;          /* from request to verdict */
@@ -88,6 +94,22 @@ struct handover {
     uint64_t count;                /* lines of this hand-over; line i is at i % MAX */
     struct handover_line lines[HANDOVER_LINES_MAX];
 };
+
+struct core;
+
+/* Begins one, or joins the one that runs. budget_us 0: as configured. */
+void handover_request(struct core *c, enum drain_by by, const char *target, uint64_t budget_us,
+                      struct core_actions *out);
+/* The annotation, and a person's fence, ask too. */
+void handover_begin_if_asked(struct core *c, struct core_actions *out);
+void handover_step(struct core *c, struct core_actions *out);
+/* A step of the succession that is told to who waits. */
+void handover_progress(struct core *c, enum handover_step step, struct core_actions *out);
+bool handover_on_order(struct core *c, uint64_t op, enum outcome outcome);
+void handover_on_api(struct core *c, uint64_t op);
+/* The label is kept while the mastership moves. */
+bool handover_keeps_label(const struct core *c);
+uint64_t handover_next_deadline(const struct core *c);
 
 const char *drain_by_name(enum drain_by by);
 const char *handover_verdict_text(enum handover_verdict v);

@@ -45,6 +45,8 @@ enum decision { DECISIONS(RPA_ENUM_MEMBER) DECISION_COUNT };
     X(WHY_NONE, "")                                                                              \
     X(WHY_PROCESS_ENDED, "the process of redis-server has ended")                                \
     X(WHY_REFUSED_TWICE, "Redis closed its connection and refuses new ones")                     \
+    X(WHY_BEHIND, "Redis was restarted with less than its replicas have")                        \
+    X(WHY_NAMES_SLAVE, "the Redis that the Sentinels name is a slave")                           \
     X(WHY_POD_GONE, "the master's Pod is gone and its Redis does not answer")                    \
     X(WHY_UNANNOUNCED_VOTE, "votes for a candidate were followed by nothing")                    \
     X(WHY_UNANNOUNCED_MASTER, "a promotion was not announced")                                   \

@@ -214,19 +214,25 @@ static struct target table_master(const struct role *r, const struct role_input 
         }
         return want(ROLE_MASTER, ROLE_WHY_EAGER, in->eager_epoch);
     }
+    if (in->mirror && in->held && r->state == ROLE_MASTER && !in->peer_master) {
+        return hold(); /* it takes no write: the label waits for the successor's */
+    }
     if (in->mirror) {
         return want(ROLE_DEMOTED, ROLE_WHY_MIRROR, r->token);
     }
     if (peers_object(r, in, proven, &objection)) {
         return objection;
     }
+    /* A candidate that has its votes may be about to name another. */
+    bool contested = in->foreign_vote && r->state != ROLE_MASTER;
     switch (in->verdict) {
     case VERDICT_OFF:
     case VERDICT_COUNT:
     case VERDICT_NONE:
         return hold();
     case VERDICT_ME:
-        return proven ? want(ROLE_MASTER, ROLE_WHY_MAJORITY, in->newest.epoch) : hold();
+        return proven && !contested ? want(ROLE_MASTER, ROLE_WHY_MAJORITY, in->newest.epoch)
+                                    : hold();
     case VERDICT_OTHER:
         return current ? want(ROLE_DEMOTED, ROLE_WHY_OTHER, in->newest.epoch) : hold();
     case VERDICT_OLD_ME:
@@ -313,7 +319,12 @@ static struct target apply_precedence(const struct role *r, const struct role_in
                                       struct target t)
 {
     if (in->fenced) {
-        return want(ROLE_FENCED, ROLE_WHY_FENCE, r->epoch);
+        return want(ROLE_FENCED, in->isolated ? ROLE_WHY_ISOLATED : ROLE_WHY_FENCE, r->epoch);
+    }
+    /* The label goes with the mastership; Redis that died meanwhile is a case of its own. */
+    if (in->handing_over && r->state == ROLE_MASTER && in->local != ROLE_LOCAL_DEAD &&
+        in->local != ROLE_LOCAL_SILENT) {
+        return hold();
     }
     enum role_state coming = t.hold ? r->state : t.state;
     if (in->terminating && coming != ROLE_MASTER) {

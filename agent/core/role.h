@@ -86,7 +86,8 @@ enum role_local { ROLE_LOCALS(RPA_ENUM_MEMBER) ROLE_LOCAL_COUNT };
     X(ROLE_WHY_SYNCING, "the first sync with the master is not done")                           \
     X(ROLE_WHY_LINK_DOWN, "the link to the master is down for too long")                        \
     X(ROLE_WHY_TERMINATING, "the Pod is terminating")                                           \
-    X(ROLE_WHY_FENCE, "annotation redis-pod-agent/fence is set")
+    X(ROLE_WHY_FENCE, "annotation redis-pod-agent/fence is set")                                \
+    X(ROLE_WHY_ISOLATED, "no majority of Sentinels and no replica answers: writes are refused")
 
 enum role_reason { ROLE_REASONS(RPA_ENUM_MEMBER) ROLE_REASON_COUNT };
 
@@ -102,7 +103,11 @@ struct role_input {
     uint64_t epoch_heard; /* highest epoch that the Sentinels are known to have reached */
 
     bool fenced;
+    bool isolated; /* by the agent itself, not by a person */
     bool terminating;
+    bool handing_over; /* the mastership is on its way to a successor */
+    bool held;         /* writes are held by a pause */
+    bool foreign_vote; /* somebody stands for election at this moment */
 
     enum role_state own_label; /* as stored in the API; ROLE_UNSET: not known, none or foreign */
     uint64_t own_label_epoch;

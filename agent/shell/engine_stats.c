@@ -229,6 +229,20 @@ static void write_handovers(const struct engine_stats *s, struct buf *out)
     promtext_value(out, NAME("handover_last_seconds"), NULL, 0, (double)s->handover_us / 1e6);
 }
 
+static void write_fence_and_peers(const struct core *c, struct buf *out)
+{
+    bool on = c->fence.state == FENCE_ON || c->fence.state == FENCE_LIFTING;
+    promtext_family(out, NAME("fenced"), PROM_GAUGE,
+                    "1 while this Redis is made to refuse writes.");
+    promtext_u64(out, NAME("fenced"), NULL, 0, on ? 1 : 0);
+    promtext_family(out, NAME("peer_demotions_total"), PROM_COUNTER,
+                    "PATCHes that take the label off another Pod, by what became of them.");
+    const struct prom_label done = {"outcome", "done"};
+    const struct prom_label refused = {"outcome", "refused"};
+    promtext_u64(out, NAME("peer_demotions_total"), &done, 1, c->demotions.done);
+    promtext_u64(out, NAME("peer_demotions_total"), &refused, 1, c->demotions.refused);
+}
+
 void engine_stats_write(const struct engine_stats *s, const struct core *c, struct buf *out,
                         uint64_t now_us)
 {
@@ -236,6 +250,7 @@ void engine_stats_write(const struct engine_stats *s, const struct core *c, stru
     write_decisions(s, out);
     write_orders(s, out);
     write_handovers(s, out);
+    write_fence_and_peers(c, out);
     promtext_family(out, NAME("handover_running"), PROM_GAUGE, "1 while a hand-over is under way.");
     promtext_u64(out, NAME("handover_running"), NULL, 0, c->handover.running ? 1 : 0);
     promtext_family(out, NAME("writes_held_seconds_total"), PROM_COUNTER,

@@ -6,6 +6,7 @@
 #include "agent/shell/driver.h"
 #include "agent/shell/metrics.h"
 #include "agent/shell/status.h"
+#include "agent/shell/status_text.h"
 
 #define TEXT "text/plain; charset=utf-8"
 #define JSON "application/json"
@@ -53,9 +54,9 @@ static void answer_probe(struct driver *d, enum probe probe, const struct http_r
 
 static void answer_index(struct driver *d, struct http_response *res)
 {
-    static const char *const paths[] = {"/livez",   "/startupz", "/readyz?verbose", "/master",
-                                        "/primary", "/replica",  "/read-only",      "/health",
-                                        "/status",  "/metrics"};
+    static const char *const paths[] = {"/livez",   "/startupz",    "/readyz?verbose", "/master",
+                                        "/primary", "/replica",     "/read-only",      "/health",
+                                        "/status",  "/status?text", "/metrics"};
     const struct role *r = &d->core.role;
     res->content_type = HTML;
     buf_addf(res->body,
@@ -98,7 +99,9 @@ void http_handle(void *driver, const struct http_request *req, struct http_respo
             return;
         }
     }
-    if (strcmp(path, "/status") == 0) {
+    if (strcmp(path, "/status") == 0 && http_request_query(req, "text") != NULL) {
+        status_text_write(d, res->body, http_request_query(req, "history") != NULL);
+    } else if (strcmp(path, "/status") == 0) {
         res->content_type = JSON;
         status_write(d, res->body);
     } else if (strcmp(path, "/metrics") == 0) {

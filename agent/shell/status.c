@@ -1,23 +1,9 @@
 #include "agent/shell/status.h"
 
 #include "agent/shell/driver.h"
+#include "agent/shell/status_engine.h"
 #include "lib/base/jsonw.h"
 #include "version.h"
-
-static void write_age(struct jsonw *w, const char *key, uint64_t now_us, uint64_t then_us)
-{
-    if (then_us == 0) {
-        jsonw_null(w, key);
-    } else {
-        jsonw_u64(w, key, u64_since(now_us, then_us) / 1000);
-    }
-}
-
-static void write_addr(struct jsonw *w, const char *key, const struct addr *a)
-{
-    char text[ADDR_TEXT_MAX];
-    jsonw_str(w, key, addr_is_set(a) ? addr_text(a, text) : NULL);
-}
 
 static void write_role(struct jsonw *w, const struct core *c, uint64_t now_us)
 {
@@ -27,8 +13,8 @@ static void write_role(struct jsonw *w, const struct core *c, uint64_t now_us)
     jsonw_str(w, "reason", role_reason_text(r->reason));
     jsonw_u64(w, "epoch", r->epoch);
     jsonw_u64(w, "token", r->token);
-    write_age(w, "for_ms", now_us, r->since_us);
-    write_age(w, "held_without_proof_for_ms", now_us, r->holding ? r->hold_since_us : 0);
+    status_age(w, "for_ms", now_us, r->since_us);
+    status_age(w, "held_without_proof_for_ms", now_us, r->holding ? r->hold_since_us : 0);
     jsonw_close(w);
 }
 
@@ -40,13 +26,13 @@ static void write_label(struct jsonw *w, const struct core *c, uint64_t now_us)
     jsonw_str(w, "observed", l->observed ? l->seen.role : NULL);
     jsonw_bool(w, "synced", label_is_synced(l));
     jsonw_bool(w, "foreign", l->foreign);
-    write_age(w, "desync_for_ms", now_us, l->desync_since_us);
+    status_age(w, "desync_for_ms", now_us, l->desync_since_us);
     jsonw_bool(w, "in_flight", l->op != 0);
     jsonw_u64(w, "patches", l->patches);
     jsonw_u64(w, "acknowledged", l->acknowledged);
     jsonw_u64(w, "failures_in_a_row", l->failures);
     jsonw_str(w, "last_outcome", l->last_us == 0 ? NULL : api_outcome_name(l->last));
-    write_age(w, "last_outcome_ms_ago", now_us, l->last_us);
+    status_age(w, "last_outcome_ms_ago", now_us, l->last_us);
     jsonw_close(w);
 }
 
@@ -57,12 +43,12 @@ static void write_redis(struct jsonw *w, const struct core *c, uint64_t now_us)
     jsonw_str(w, "state", role_local_name(l->state));
     jsonw_str(w, "connection", local_down_name(l->down));
     jsonw_str(w, "fault", resp_fault_name(l->fault));
-    write_age(w, "proof_ms_ago", now_us, l->role_us);
+    status_age(w, "proof_ms_ago", now_us, l->role_us);
     jsonw_str(w, "run_id", l->run_id);
     if (l->role_us != 0) {
         jsonw_str(w, "role", redis_role_name(l->role.role));
         jsonw_i64(w, "offset", l->role.offset);
-        write_addr(w, "master", &l->role.master);
+        status_addr(w, "master", &l->role.master);
         jsonw_str(w, "link", repl_link_name(l->role.link));
         jsonw_u64(w, "replicas", l->role.replica_count);
     }
@@ -92,7 +78,7 @@ static void write_sentinels(struct jsonw *w, const struct driver *d, uint64_t no
     jsonw_bool(w, "majority", in->newest.majority);
     jsonw_str(w, "verdict", verdict_name(in->verdict));
     if (in->newest.known) {
-        write_addr(w, "newest", &in->newest.addr);
+        status_addr(w, "newest", &in->newest.addr);
         jsonw_u64(w, "newest_epoch", in->newest.epoch);
         jsonw_u64(w, "naming", in->newest.naming);
     }
@@ -101,12 +87,12 @@ static void write_sentinels(struct jsonw *w, const struct driver *d, uint64_t no
         const struct sentinel *s = &d->core.evidence.sentinels[i];
         const struct sentinel_slot *slot = &d->sentinels.slots[i];
         jsonw_open_object(w, NULL);
-        write_addr(w, "at", &slot->addr);
+        status_addr(w, "at", &slot->addr);
         jsonw_str(w, "id", s->id);
         jsonw_str(w, "down", slot->down_text[0] == '\0' ? NULL : slot->down_text);
-        write_age(w, "age_ms", now_us, s->view.asked_us);
+        status_age(w, "age_ms", now_us, s->view.asked_us);
         if (s->view.asked_us != 0 && s->view.knows_master) {
-            write_addr(w, "names", &s->view.named);
+            status_addr(w, "names", &s->view.named);
             jsonw_u64(w, "epoch", s->view.epoch);
             jsonw_u64(w, "others", s->view.others);
             write_flags(w, s->view.flags);
@@ -158,6 +144,7 @@ void status_write(const struct driver *d, struct buf *out)
     write_sentinels(&w, d, now_us);
     jsonw_bool(&w, "watch_up", d->kube.watch_up);
     write_peers(&w, c);
+    status_engine_write(&w, c, now_us);
     jsonw_close(&w);
     buf_add_char(out, '\n');
 }
