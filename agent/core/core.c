@@ -150,7 +150,7 @@ static void on_local_info(struct core *c, const struct core_event *ev)
     if (ev->u.info != NULL) {
         local_info(&c->local, ev->u.info, c->info_asked_us, c->now_us);
     }
-    if (c->local_read.info) {
+    if (c->local_read.info && c->succession.state != SUCCESSION_IDLE) {
         ask(c, &c->local_read, true); /* it was wanted anew while this one was under way */
     }
 }
@@ -393,8 +393,9 @@ static void distrust(struct core *c, uint64_t gap_us, struct core_actions *out)
 
 static void take(struct core *c, const struct core_event *ev, struct core_actions *out)
 {
-    /* One bound for both kinds of slot: Sentinels and members. */
-    REQUIRE(ev->slot < EVIDENCE_SENTINELS_MAX && ev->slot < MEMBERS_MAX);
+    /* One bound for both kinds of slot, Sentinels and members; an order is told by its op. */
+    REQUIRE(ev->type == CORE_ORDER_DONE ||
+            (ev->slot < EVIDENCE_SENTINELS_MAX && ev->slot < MEMBERS_MAX));
     switch (ev->type) {
     case CORE_TICK:
     case CORE_EVENT_COUNT:
