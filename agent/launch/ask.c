@@ -109,8 +109,8 @@ static bool wait_until(struct asking *a, int fd, uint64_t until_ms)
         int n = poll(fds, ARRAY_LEN(fds), (int)u64_min(left_ms, 1000));
         if (n > 0 && fds[1].revents != 0) {
             struct signalfd_siginfo info = {.ssi_signo = SIGTERM};
-            (void)read(a->signals, &info, sizeof info);
-            a->signum = (int)info.ssi_signo;
+            ssize_t got = read(a->signals, &info, sizeof info);
+            a->signum = got == sizeof info ? (int)info.ssi_signo : SIGTERM;
             return false;
         }
         if (n > 0) {
