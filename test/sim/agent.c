@@ -96,27 +96,82 @@ static void defer(struct agent *g, const struct core_event *ev)
     g->deferred[g->deferred_count++] = *ev;
 }
 
+void agent_defer(struct world *w, unsigned i, const struct core_event *ev)
+{
+    defer(at(w, i), ev);
+}
+
+static void send(struct world *w, unsigned i, unsigned conn, enum request_kind kind,
+                 const struct core_action *a)
+{
+    struct core_event refused;
+    if (!request_send(w, i, conn, kind, a)) {
+        request_refused(&refused, a);
+        defer(at(w, i), &refused);
+    }
+}
+
+static void execute_read(struct world *w, unsigned i, const struct core_action *a)
+{
+    struct agent *g = at(w, i);
+    bool local = a->type == ACT_READ_LOCAL;
+    unsigned conn = local ? CONN_LOCAL : CONN_COMMANDS(a->slot);
+    struct core_event refused = {.type = local ? CORE_LOCAL_ROLE : CORE_SENTINEL_VIEW,
+                                 .op = a->op,
+                                 .slot = a->slot};
+    if (!request_send(w, i, conn, local ? REQUEST_ROLE : REQUEST_VIEW, a)) {
+        defer(g, &refused);
+    }
+}
+
+static void kick(struct world *w, unsigned i, unsigned conn)
+{
+    if (at(w, i)->conns[conn].state == CONN_DOWN) {
+        conn_connect(w, i, conn);
+    }
+}
+
 static void execute(struct world *w, unsigned i, const struct core_action *a)
 {
     struct agent *g = at(w, i);
     struct core_event refused = {.op = a->op, .slot = a->slot};
     switch (a->type) {
     case ACT_READ_LOCAL:
-        if (!conn_read_local(w, i, a->op, a->info)) {
-            refused.type = CORE_LOCAL_ROLE;
-            defer(g, &refused);
-        }
+    case ACT_READ_SENTINEL:
+        execute_read(w, i, a);
         return;
     case ACT_KICK_LOCAL:
-        if (g->conns[CONN_LOCAL].state == CONN_DOWN) {
-            conn_connect(w, i, CONN_LOCAL);
-        }
+        kick(w, i, CONN_LOCAL);
         return;
-    case ACT_READ_SENTINEL:
-        if (!conn_read_sentinel(w, i, a->slot, a->op)) {
-            refused.type = CORE_SENTINEL_VIEW;
-            defer(g, &refused);
-        }
+    case ACT_LOOK_SENTINEL:
+        send(w, i, CONN_COMMANDS(a->slot), REQUEST_LOOK, a);
+        return;
+    case ACT_VOTE:
+        send(w, i, CONN_COMMANDS(a->slot), REQUEST_VOTE, a);
+        return;
+    case ACT_ANNOUNCE:
+        send(w, i, CONN_COMMANDS(a->slot), REQUEST_ANNOUNCE, a);
+        return;
+    case ACT_FORCE_FAILOVER:
+        send(w, i, CONN_COMMANDS(a->slot), REQUEST_FAILOVER, a);
+        return;
+    case ACT_MEMBER_OPEN:
+        conn_open_member(w, i, a->slot, &a->addr);
+        return;
+    case ACT_MEMBER_CLOSE:
+        conn_close_member(w, i, a->slot);
+        return;
+    case ACT_MEMBER_KICK:
+        kick(w, i, CONN_MEMBER(a->slot));
+        return;
+    case ACT_READ_MEMBER:
+        send(w, i, CONN_MEMBER(a->slot), REQUEST_INFO, a);
+        return;
+    case ACT_ORDER:
+        send(w, i, a->slot == MEMBER_LOCAL ? CONN_LOCAL : CONN_MEMBER(a->slot), REQUEST_ORDER, a);
+        return;
+    case ACT_LAUNCH_ANSWER:
+        redis_launch(w, i, a->launch, sim_redis_at(w, &a->addr));
         return;
     case ACT_PATCH_POD:
     case ACT_GET_POD:
@@ -126,28 +181,24 @@ static void execute(struct world *w, unsigned i, const struct core_action *a)
             defer(g, &refused);
         }
         return;
+    case ACT_DEMOTE_PEER:
+    case ACT_CLEAR_HANDOVER:
+        kube_request_other(w, i, a);
+        return;
     case ACT_ROLE_CHANGED:
         sim_trace(w, "agent-%u: %s -> %s, epoch %llu: %s", i, role_state_name(a->from),
                   role_state_name(a->to), (unsigned long long)a->epoch,
                   role_reason_text(a->reason));
         return;
+    case ACT_DECIDED:
+        engine_trace_decided(w, i, a->index);
+        return;
+    case ACT_DRAIN_TOLD:
+        engine_trace_handover(w, i);
+        return;
     case ACT_KUBE_EVENT:
     case ACT_LABEL_ACKED:
     case ACT_GAP:
-    case ACT_LOOK_SENTINEL:
-    case ACT_VOTE:
-    case ACT_ANNOUNCE:
-    case ACT_FORCE_FAILOVER:
-    case ACT_MEMBER_OPEN:
-    case ACT_MEMBER_CLOSE:
-    case ACT_MEMBER_KICK:
-    case ACT_READ_MEMBER:
-    case ACT_ORDER:
-    case ACT_LAUNCH_ANSWER:
-    case ACT_DEMOTE_PEER:
-    case ACT_CLEAR_HANDOVER:
-    case ACT_DECIDED:
-    case ACT_DRAIN_TOLD:
     case CORE_ACT_COUNT:
         return;
     }
@@ -176,30 +227,50 @@ static void step(struct world *w, unsigned i, struct core_event *ev)
     core_step(&g->core, ev, &actions);
     trace_step(w, i, ev);
     invariants_after_core(w, i, ev, &actions);
-    for (size_t k = 0; k < actions.count; k++) {
+    uint64_t life = g->life;
+    for (size_t k = 0; k < actions.count && g->life == life; k++) {
         execute(w, i, &actions.items[k]);
+        fault_on_action(w, i, &actions.items[k]);
     }
 }
 
 void agent_feed(struct world *w, unsigned i, struct core_event *ev)
 {
     struct agent *g = at(w, i);
-    REQUIRE(g->running && !g->stopped && !g->stepping);
+    if (!g->running) {
+        return; /* killed in the middle of what it was told */
+    }
+    REQUIRE(!g->stopped && !g->stepping);
+    uint64_t life = g->life;
     g->stepping = true;
     step(w, i, ev);
-    for (size_t k = 0; k < g->deferred_count; k++) {
+    for (size_t k = 0; k < g->deferred_count && g->life == life; k++) {
         struct core_event refused = g->deferred[k];
         step(w, i, &refused);
     }
     g->deferred_count = 0;
     g->stepping = false;
-    arm_timer(w, i);
+    if (g->life == life) {
+        arm_timer(w, i);
+    }
 }
 
 static void keep_house(struct world *w, unsigned i)
 {
+    uint64_t life = at(w, i)->life;
     conn_housekeeping(w, i);
+    if (at(w, i)->life != life) {
+        return;
+    }
     agent_post(w, i, HOUSEKEEPING_US, agent_msg_new(w, i, AGENT_HOUSEKEEPING));
+}
+
+static void take_drain(struct world *w, unsigned i, const struct agent_msg *m)
+{
+    struct core_event ev = {.type = CORE_DRAIN};
+    ev.u.drain.by = m->u.drain.by;
+    ev.u.drain.budget_us = m->u.drain.budget_us;
+    agent_feed(w, i, &ev);
 }
 
 static void handle(struct world *w, unsigned i, struct agent_msg *m)
@@ -224,7 +295,19 @@ static void handle(struct world *w, unsigned i, struct agent_msg *m)
     case AGENT_MYID:
     case AGENT_NEWS:
     case AGENT_HELLO:
+    case AGENT_LOOK:
+    case AGENT_MEMBER_INFO:
+    case AGENT_DONE:
         conn_on_message(w, i, m);
+        return;
+    case AGENT_LAUNCH:
+        agent_feed(w, i, &(struct core_event){.type = CORE_LAUNCH, .op = m->op});
+        return;
+    case AGENT_PROCESS_DEAD:
+        agent_feed(w, i, &(struct core_event){.type = CORE_PROCESS_DEAD});
+        return;
+    case AGENT_DRAIN:
+        take_drain(w, i, m);
         return;
     case AGENT_API_ANSWER:
     case AGENT_OWN_POD:
@@ -268,6 +351,10 @@ static void init_core(struct world *w, unsigned i)
                               .labels = true,
                               .role_legacy = w->cfg.legacy,
                               .eager = w->cfg.eager,
+                              .on = w->cfg.on,
+                              .max_lag_bytes = w->cfg.max_lag,
+                              .fence_after_us = w->cfg.fence_after_us,
+                              .drain_timeout_us = 20 * SECOND,
                               .seed = rng_next(&w->rng)};
     core_init(&g->core, &cfg, w->now_us + g->clock_us);
 }
@@ -295,6 +382,9 @@ void agent_start(struct world *w, unsigned i)
     conn_reset_all(w, i);
     struct core_event slots = {.type = CORE_SENTINELS, .u.sentinel_count = g->slots};
     agent_feed(w, i, &slots);
+    if (!g->running) {
+        return;
+    }
     kube_start(w, i);
     for (unsigned c = 0; c < 2 + 2 * g->slots; c++) {
         if (c != CONN_HELLO || w->cfg.sentinels > 0) {
@@ -302,6 +392,39 @@ void agent_start(struct world *w, unsigned i)
         }
     }
     agent_post(w, i, HOUSEKEEPING_US, agent_msg_new(w, i, AGENT_HOUSEKEEPING));
+    if (w->redis[i].launching) {
+        agent_ask_launch(w, i);
+    } else if (w->cfg.launch && !w->redis[i].alive && sim_chance(w, 500)) {
+        agent_tell_dead(w, i);
+    }
+}
+
+/* ---- what the launch helper and people ask ---- */
+
+void agent_ask_launch(struct world *w, unsigned i)
+{
+    if (at(w, i)->running) {
+        struct agent_msg *m = agent_msg_new(w, i, AGENT_LAUNCH);
+        m->op = ++at(w, i)->launch_op;
+        agent_post(w, i, sim_between(w, 200, 3000), m);
+    }
+}
+
+void agent_tell_dead(struct world *w, unsigned i)
+{
+    if (at(w, i)->running) {
+        agent_post(w, i, sim_between(w, 1, 9) * MS, agent_msg_new(w, i, AGENT_PROCESS_DEAD));
+    }
+}
+
+void agent_drain(struct world *w, unsigned i, enum drain_by by, uint64_t budget_us)
+{
+    if (at(w, i)->running) {
+        struct agent_msg *m = agent_msg_new(w, i, AGENT_DRAIN);
+        m->u.drain.by = by;
+        m->u.drain.budget_us = budget_us;
+        agent_post(w, i, sim_between(w, 100, 3000), m);
+    }
 }
 
 static void drop_inbox(struct agent *g)
@@ -347,12 +470,15 @@ void agent_continue(struct world *w, unsigned i)
     g->resumed_us = w->now_us;
     struct agent_msg *m = g->inbox;
     g->inbox = NULL;
+    uint64_t life = g->life;
     if (sim_chance(w, 500)) {
         agent_feed(w, i, &(struct core_event){.type = CORE_TICK});
     }
     while (m != NULL) {
         struct agent_msg *next = m->next;
-        handle(w, i, m);
+        if (g->life == life) {
+            handle(w, i, m);
+        }
         agent_msg_free(m);
         m = next;
     }

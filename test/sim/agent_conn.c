@@ -15,40 +15,69 @@ static struct conn *conn_at(struct world *w, unsigned i, unsigned conn)
     return &w->agents[i].conns[conn];
 }
 
-static bool is_sentinel(unsigned conn)
+bool conn_is_sentinel(unsigned conn)
 {
-    return conn >= CONN_COMMANDS(0);
+    return conn >= CONN_COMMANDS(0) && conn < CONN_MEMBER(0);
+}
+
+static bool is_member(unsigned conn)
+{
+    return conn >= CONN_MEMBER(0);
 }
 
 static bool is_commands(unsigned conn)
 {
-    return conn == CONN_LOCAL || (is_sentinel(conn) && conn % 2 == 0);
+    return conn == CONN_LOCAL || is_member(conn) || (conn_is_sentinel(conn) && conn % 2 == 0);
 }
 
-static size_t slot_of(unsigned conn)
+size_t conn_slot(unsigned conn)
 {
-    return (conn - CONN_COMMANDS(0)) / 2;
+    return is_member(conn) ? conn - CONN_MEMBER(0) : (conn - CONN_COMMANDS(0)) / 2;
 }
 
 static unsigned sentinel_of(const struct world *w, unsigned i, unsigned conn)
 {
-    return w->agents[i].slot_sentinel[slot_of(conn)];
+    return w->agents[i].slot_sentinel[conn_slot(conn)];
+}
+
+int conn_redis(const struct world *w, unsigned i, unsigned conn)
+{
+    return is_member(conn) ? w->agents[i].member_redis[conn_slot(conn)] : (int)i;
+}
+
+uint64_t conn_timeout(unsigned conn)
+{
+    return conn == CONN_LOCAL ? LOCAL_TIMEOUT_US : SENTINEL_TIMEOUT_US;
 }
 
 unsigned conn_peer_node(const struct world *w, unsigned i, unsigned conn)
 {
-    return is_sentinel(conn) ? sim_sentinel_node(w, sentinel_of(w, i, conn)) : i;
+    if (conn_is_sentinel(conn)) {
+        return sim_sentinel_node(w, sentinel_of(w, i, conn));
+    }
+    int redis = conn_redis(w, i, conn);
+    return redis >= 0 ? (unsigned)redis : i;
 }
 
 static bool peer_alive(const struct world *w, unsigned i, unsigned conn)
 {
-    return is_sentinel(conn) ? w->sentinels[sentinel_of(w, i, conn)].alive : w->redis[i].alive;
+    if (conn_is_sentinel(conn)) {
+        return w->sentinels[sentinel_of(w, i, conn)].alive;
+    }
+    int redis = conn_redis(w, i, conn);
+    return redis >= 0 && w->redis[redis].alive;
 }
 
 bool conn_peer_answers(const struct world *w, unsigned i, unsigned conn)
 {
-    return net_reaches(w, i, conn_peer_node(w, i, conn)) &&
-           (is_sentinel(conn) ? sentinel_answers(w, sentinel_of(w, i, conn)) : redis_answers(w, i));
+    if (!net_reaches(w, i, conn_peer_node(w, i, conn))) {
+        return false;
+    }
+    if (conn_is_sentinel(conn)) {
+        return sentinel_answers(w, sentinel_of(w, i, conn));
+    }
+    int redis = conn_redis(w, i, conn);
+    return redis >= 0 && redis_answers(w, (unsigned)redis);
 }
 
 /* ---- what is on its way ---- */
@@ -122,8 +151,9 @@ static void post_beside(struct world *w, unsigned i, unsigned conn, uint64_t del
 
 /* ---- connecting and losing ---- */
 
-static void renew(struct conn *c, enum conn_state state)
+static void renew(struct world *w, struct conn *c, enum conn_state state, struct request_ends *ends)
 {
+    request_abandon(w, c, ends);
     flush(c);
     c->gen++;
     c->state = state;
@@ -134,10 +164,12 @@ static void renew(struct conn *c, enum conn_state state)
 
 void conn_reset_all(struct world *w, unsigned i)
 {
+    struct request_ends ends; /* its process has ended: nobody is told */
     for (unsigned c = 0; c < CONN_COUNT; c++) {
-        renew(conn_at(w, i, c), CONN_DOWN);
+        renew(w, conn_at(w, i, c), CONN_DOWN, &ends);
         conn_at(w, i, c)->tries = 0;
     }
+    memset(w->agents[i].member_open, 0, sizeof w->agents[i].member_open);
 }
 
 static void post_lost(struct world *w, unsigned i, unsigned conn, uint64_t delay_us,
@@ -150,7 +182,9 @@ static void post_lost(struct world *w, unsigned i, unsigned conn, uint64_t delay
 
 void conn_connect(struct world *w, unsigned i, unsigned conn)
 {
-    renew(conn_at(w, i, conn), CONN_CONNECTING);
+    struct request_ends ends;
+    renew(w, conn_at(w, i, conn), CONN_CONNECTING, &ends);
+    request_tell_ended(w, i, conn, &ends, w->agents[i].stepping);
     unsigned node = conn_peer_node(w, i, conn);
     uint64_t delay_us = 2 * net_delay(w, i, node);
     if (!net_reaches(w, i, node)) {
@@ -158,7 +192,7 @@ void conn_connect(struct world *w, unsigned i, unsigned conn)
     } else if (!peer_alive(w, i, conn)) {
         post_lost(w, i, conn, delay_us, LOCAL_DOWN_REFUSED);
     } else if (!conn_peer_answers(w, i, conn)) {
-        uint64_t limit_us = is_sentinel(conn) ? SENTINEL_TIMEOUT_US : LOCAL_TIMEOUT_US;
+        uint64_t limit_us = conn_is_sentinel(conn) ? SENTINEL_TIMEOUT_US : LOCAL_TIMEOUT_US;
         post_lost(w, i, conn, limit_us, LOCAL_DOWN_SILENT);
     } else {
         post_beside(w, i, conn, delay_us, agent_msg_new(w, i, AGENT_CONNECTED));
@@ -167,16 +201,16 @@ void conn_connect(struct world *w, unsigned i, unsigned conn)
 
 static void tell_down(struct world *w, unsigned i, unsigned conn, enum local_down why, bool was_up)
 {
-    struct core_event ev = {.slot = is_sentinel(conn) ? slot_of(conn) : 0};
-    if (conn == CONN_LOCAL) {
-        ev.type = CORE_LOCAL_DOWN;
+    struct core_event ev = {.slot = conn >= CONN_COMMANDS(0) ? conn_slot(conn) : 0};
+    if (conn == CONN_LOCAL || is_member(conn)) {
+        ev.type = is_member(conn) ? CORE_MEMBER_DOWN : CORE_LOCAL_DOWN;
         ev.u.down = why;
     } else if (conn == CONN_HELLO) {
         ev.type = CORE_LOCAL_HINT;
     } else {
         ev.type = is_commands(conn) ? CORE_SENTINEL_DOWN : CORE_SENTINEL_HINT;
     }
-    bool always = is_commands(conn) || (is_sentinel(conn) && was_up);
+    bool always = is_commands(conn) || (conn_is_sentinel(conn) && was_up);
     if (always || (was_up && why == LOCAL_DOWN_CLOSED)) {
         agent_feed(w, i, &ev);
     }
@@ -186,12 +220,25 @@ void conn_lost(struct world *w, unsigned i, unsigned conn, enum local_down why)
 {
     struct conn *c = conn_at(w, i, conn);
     bool was_up = c->state == CONN_UP;
-    renew(c, CONN_DOWN);
+    struct request_ends ends;
+    uint64_t life = w->agents[i].life;
+    renew(w, c, CONN_DOWN, &ends);
     uint64_t gen = c->gen;
     c->tries = was_up ? 0 : c->tries + 1;
+    bool ends_first = sim_chance(w, 500);
+    if (ends_first) {
+        request_tell_ended(w, i, conn, &ends, false);
+    }
+    if (w->agents[i].life != life) {
+        return; /* it was killed meanwhile */
+    }
     tell_down(w, i, conn, why, was_up);
-    if (c->gen != gen) {
-        return; /* the core has kicked it already */
+    if (!ends_first && w->agents[i].life == life) {
+        request_tell_ended(w, i, conn, &ends, false);
+    }
+    bool closed = is_member(conn) && !w->agents[i].member_open[conn_slot(conn)];
+    if (c->gen != gen || closed) {
+        return; /* the core has kicked it already, or no longer wants it */
     }
     uint64_t ceiling_us = u64_min(RETRY_MIN_US << (c->tries > 7 ? 7 : c->tries), RETRY_MAX_US);
     uint64_t wait_us = was_up ? 0 : sim_between(w, RETRY_MIN_US, ceiling_us);
@@ -208,16 +255,17 @@ void conn_on_connected(struct world *w, unsigned i, unsigned conn)
     c->state = CONN_UP;
     c->tries = 0;
     c->up_us = w->now_us;
-    struct core_event ev = {.slot = is_sentinel(conn) ? slot_of(conn) : 0};
-    if (conn == CONN_LOCAL) {
-        ev.type = CORE_LOCAL_UP;
+    struct core_event ev = {.slot = conn >= CONN_COMMANDS(0) ? conn_slot(conn) : 0};
+    if (conn == CONN_LOCAL || is_member(conn)) {
+        ev.type = is_member(conn) ? CORE_MEMBER_UP : CORE_LOCAL_UP;
     } else if (conn == CONN_HELLO) {
         ev.type = CORE_LOCAL_HINT;
     } else {
         ev.type = is_commands(conn) ? CORE_SENTINEL_UP : CORE_SENTINEL_HINT;
     }
+    uint64_t gen = c->gen;
     agent_feed(w, i, &ev);
-    if (is_sentinel(conn) && is_commands(conn)) {
+    if (c->gen == gen && conn_is_sentinel(conn) && is_commands(conn)) {
         struct agent_msg *m = agent_msg_new(w, i, AGENT_MYID);
         m->u.id = w->sentinels[sentinel_of(w, i, conn)].id;
         conn_post(w, i, conn, 2 * net_delay(w, i, conn_peer_node(w, i, conn)), m);
@@ -239,6 +287,7 @@ void conn_peer_died(struct world *w, int redis, int sentinel)
     if (redis >= 0) {
         conn_close_by_peer(w, (unsigned)redis, CONN_LOCAL);
         conn_close_by_peer(w, (unsigned)redis, CONN_HELLO);
+        conn_close_members(w, (unsigned)redis, SIM_PODS_MAX);
         return;
     }
     for (unsigned i = 0; i < w->cfg.pods; i++) {
@@ -251,9 +300,42 @@ void conn_peer_died(struct world *w, int redis, int sentinel)
     }
 }
 
+/* ---- members ---- */
+
+void conn_close_members(struct world *w, unsigned redis, unsigned but)
+{
+    for (unsigned i = 0; i < w->cfg.pods; i++) {
+        for (unsigned s = 0; s < MEMBERS_MAX && i != but; s++) {
+            const struct agent *g = &w->agents[i];
+            if (g->running && g->member_open[s] && g->member_redis[s] == (int)redis) {
+                conn_close_by_peer(w, i, CONN_MEMBER(s));
+            }
+        }
+    }
+}
+
+void conn_open_member(struct world *w, unsigned i, size_t slot, const struct addr *addr)
+{
+    struct agent *g = &w->agents[i];
+    REQUIRE(slot < MEMBERS_MAX && !g->member_open[slot]);
+    g->member_open[slot] = true;
+    int redis = sim_redis_at(w, addr);
+    g->member_redis[slot] = redis == SIM_NOWHERE ? -1 : redis;
+    conn_connect(w, i, CONN_MEMBER(slot));
+}
+
+void conn_close_member(struct world *w, unsigned i, size_t slot)
+{
+    struct request_ends ends;
+    w->agents[i].member_open[slot] = false;
+    renew(w, conn_at(w, i, CONN_MEMBER(slot)), CONN_DOWN, &ends);
+    request_tell_ended(w, i, CONN_MEMBER(slot), &ends, true);
+}
+
 void conn_housekeeping(struct world *w, unsigned i)
 {
-    for (unsigned c = 0; c < 2 + 2 * w->agents[i].slots; c++) {
+    uint64_t life = w->agents[i].life;
+    for (unsigned c = 0; c < CONN_COUNT && w->agents[i].life == life; c++) {
         struct conn *conn = conn_at(w, i, c);
         if (conn->state != CONN_UP || conn_peer_answers(w, i, c)) {
             conn->silent_us = 0;
@@ -262,93 +344,6 @@ void conn_housekeeping(struct world *w, unsigned i)
         } else if (u64_since(w->now_us, conn->silent_us) >= SILENT_LIMIT_US) {
             conn_lost(w, i, c, LOCAL_DOWN_SILENT);
         }
-    }
-}
-
-/* ---- commands ---- */
-
-static void on_command(struct world *w, struct sim_msg *m);
-
-static bool send_command(struct world *w, unsigned i, unsigned conn, uint64_t op, bool info)
-{
-    struct conn *c = conn_at(w, i, conn);
-    if (c->state != CONN_UP) {
-        return false;
-    }
-    c->op = op;
-    struct sim_msg *m = sim_in(w, net_delay(w, i, conn_peer_node(w, i, conn)), on_command);
-    m->to = i;
-    m->from = conn;
-    m->gen = c->gen;
-    m->a = op;
-    m->b = info;
-    struct agent_msg *timeout = agent_msg_new(w, i, AGENT_NO_ANSWER);
-    timeout->op = op;
-    post_beside(w, i, conn, is_sentinel(conn) ? SENTINEL_TIMEOUT_US : LOCAL_TIMEOUT_US, timeout);
-    return true;
-}
-
-bool conn_read_local(struct world *w, unsigned i, uint64_t op, bool info)
-{
-    return send_command(w, i, CONN_LOCAL, op, info);
-}
-
-bool conn_read_sentinel(struct world *w, unsigned i, size_t slot, uint64_t op)
-{
-    return send_command(w, i, CONN_COMMANDS(slot), op, false);
-}
-
-static void answer_local(struct world *w, unsigned i, uint64_t op, bool info)
-{
-    struct agent_msg *m = agent_msg_new(w, i, AGENT_ROLE);
-    m->op = op;
-    bool busy = w->redis[i].busy;
-    bool loading = redis_loading(w, i);
-    if (busy || (loading && w->cfg.loading_error)) {
-        m->u.role.fault = busy ? RESP_FAULT_BUSY : RESP_FAULT_LOADING;
-    } else {
-        redis_role_reply(w, i, &m->u.role.role);
-    }
-    conn_post(w, i, CONN_LOCAL, net_delay(w, i, i), m);
-    if (!info) {
-        return;
-    }
-    m = agent_msg_new(w, i, AGENT_INFO);
-    m->op = op;
-    m->ok = !busy;
-    redis_snapshot(w, i, &m->u.info);
-    conn_post(w, i, CONN_LOCAL, 2 * net_delay(w, i, i), m);
-}
-
-static void answer_sentinel(struct world *w, unsigned i, unsigned conn, uint64_t op)
-{
-    unsigned k = sentinel_of(w, i, conn);
-    struct agent_msg *m = agent_msg_new(w, i, AGENT_VIEW);
-    m->op = op;
-    m->ok = !w->sentinels[k].refuses;
-    sentinel_snapshot(w, k, &m->u.view);
-    conn_post(w, i, conn, net_delay(w, i, conn_peer_node(w, i, conn)), m);
-}
-
-/* A command at its peer; it waits in the socket of one that is frozen, and on a cut wire. */
-static void on_command(struct world *w, struct sim_msg *m)
-{
-    unsigned i = m->to;
-    unsigned conn = m->from;
-    if (m->gen != conn_at(w, i, conn)->gen || !peer_alive(w, i, conn)) {
-        return;
-    }
-    if (!conn_peer_answers(w, i, conn)) {
-        struct sim_msg *again = sim_in(w, WAIT_US, on_command);
-        again->to = i;
-        again->from = conn;
-        again->gen = m->gen;
-        again->a = m->a;
-        again->b = m->b;
-    } else if (conn == CONN_LOCAL) {
-        answer_local(w, i, m->a, m->b != 0);
-    } else {
-        answer_sentinel(w, i, conn, m->a);
     }
 }
 

@@ -6,8 +6,9 @@
 static void feed(struct world *w, unsigned i, struct core_event *ev)
 {
     struct core_event again = *ev;
+    uint64_t life = w->agents[i].life;
     agent_feed(w, i, ev);
-    if (sim_chance(w, w->cfg.reply_dup)) {
+    if (w->agents[i].life == life && sim_chance(w, w->cfg.reply_dup)) {
         agent_feed(w, i, &again);
     }
 }
@@ -74,7 +75,7 @@ static void feed_news(struct world *w, unsigned i, const struct agent_msg *m, si
         }
     }
     if (n->type == SENTINEL_EVENT_VOTE) {
-        sim_hex_id(n->leader, e.leader_id);
+        sim_id_text(w, n->leader, e.leader_id);
     }
     struct core_event ev = {.type = CORE_SENTINEL_EVENT, .slot = slot, .u.sentinel = &e};
     agent_feed(w, i, &ev);
@@ -92,6 +93,38 @@ static void feed_hello(struct world *w, unsigned i, const struct agent_msg *m)
     feed(w, i, &(struct core_event){.type = CORE_HELLO, .u.hello = &h});
 }
 
+static void feed_look(struct world *w, unsigned i, const struct agent_msg *m, size_t slot)
+{
+    struct sentinel_look look;
+    struct core_event ev = {.type = CORE_SENTINEL_LOOK, .op = m->op, .slot = slot};
+    if (m->ok) {
+        sentinel_look_text(w, &m->u.look, &look);
+        ev.u.look = &look;
+    }
+    feed(w, i, &ev);
+}
+
+static void feed_member(struct world *w, unsigned i, const struct agent_msg *m, size_t slot)
+{
+    struct info info;
+    struct core_event ev = {.type = CORE_MEMBER_INFO, .op = m->op, .slot = slot};
+    if (m->ok) {
+        redis_snap_to_info(w, &m->u.info, &info);
+        ev.u.info = &info;
+    }
+    feed(w, i, &ev);
+}
+
+static void end_pending(struct conn *c, uint64_t op)
+{
+    for (size_t k = 0; k < c->pending; k++) {
+        if (c->pendings[k].op == op) {
+            c->pendings[k] = c->pendings[--c->pending];
+            return;
+        }
+    }
+}
+
 /* ---- dispatch ---- */
 
 static void on_answer(struct world *w, unsigned i, const struct agent_msg *m)
@@ -102,8 +135,19 @@ static void on_answer(struct world *w, unsigned i, const struct agent_msg *m)
         feed_role(w, i, m);
     } else if (m->kind == AGENT_INFO) {
         feed_info(w, i, m);
+    } else if (m->kind == AGENT_VIEW) {
+        feed_view(w, i, m, conn_slot(m->conn));
     } else {
-        feed_view(w, i, m, (m->conn - CONN_COMMANDS(0)) / 2);
+        end_pending(c, m->op);
+        if (m->kind == AGENT_LOOK) {
+            feed_look(w, i, m, conn_slot(m->conn));
+        } else if (m->kind == AGENT_MEMBER_INFO) {
+            feed_member(w, i, m, conn_slot(m->conn));
+        } else {
+            struct core_event ev;
+            request_end_event(w, m->conn, m->op, &m->u.end, &ev);
+            feed(w, i, &ev);
+        }
     }
 }
 
@@ -113,7 +157,7 @@ void conn_on_message(struct world *w, unsigned i, struct agent_msg *m)
     if (m->conn_gen != c->gen) {
         return;
     }
-    size_t slot = m->conn >= CONN_COMMANDS(0) ? (m->conn - CONN_COMMANDS(0)) / 2 : 0;
+    size_t slot = m->conn >= CONN_COMMANDS(0) ? conn_slot(m->conn) : 0;
     if (m->kind == AGENT_CONNECTED) {
         conn_on_connected(w, i, m->conn);
     } else if (m->kind == AGENT_LOST) {
@@ -121,7 +165,7 @@ void conn_on_message(struct world *w, unsigned i, struct agent_msg *m)
     } else if (m->kind == AGENT_RECONNECT) {
         conn_connect(w, i, m->conn);
     } else if (m->kind == AGENT_NO_ANSWER) {
-        if (m->op == c->op) {
+        if (m->op == c->op || request_is_pending(c, m->op)) {
             conn_lost(w, i, m->conn, LOCAL_DOWN_SILENT);
         }
     } else if (m->kind == AGENT_MYID) {

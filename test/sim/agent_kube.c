@@ -1,3 +1,4 @@
+#include "lib/base/check.h"
 #include "lib/base/mem.h"
 #include "test/sim/sim.h"
 
@@ -33,9 +34,70 @@ bool kube_request(struct world *w, unsigned i, const struct core_action *a)
     return true;
 }
 
+/* Another Pod's label, the own annotation: beside the one request about the own label. */
+void kube_request_other(struct world *w, unsigned i, const struct core_action *a)
+{
+    struct agent *g = at(w, i);
+    bool demotes = a->type == ACT_DEMOTE_PEER;
+    const struct pod *pod = demotes ? &g->core.peers[a->index] : &g->core.label.seen;
+    struct api_request r = {.agent = i,
+                            .life = g->life,
+                            .op = a->op,
+                            .demote = demotes,
+                            .clear = !demotes,
+                            .pod = i,
+                            .epoch = a->epoch,
+                            .legacy = w->cfg.legacy};
+    for (unsigned k = 0; k < w->cfg.pods; k++) {
+        r.pod = strcmp(w->api.pods[k].pod.name, pod->name) == 0 ? k : r.pod;
+    }
+    memcpy(r.uid, pod->uid, sizeof r.uid);
+    memcpy(r.rv, pod->resource_version, sizeof r.rv);
+    size_t n = 0;
+    while (n < PENDING_MAX && g->other_ops[n] != 0) {
+        n++;
+    }
+    REQUIRE(n < PENDING_MAX);
+    g->other_ops[n] = a->op;
+    api_send(w, &r);
+    struct agent_msg *timeout = agent_msg_new(w, i, AGENT_API_ANSWER);
+    timeout->op = a->op;
+    timeout->u.api.outcome = API_UNREACHABLE;
+    agent_post(w, i, API_TIMEOUT_US, timeout);
+}
+
+/* True: it ends one of these. */
+static bool end_other(struct agent *g, uint64_t op)
+{
+    for (size_t n = 0; n < PENDING_MAX; n++) {
+        if (g->other_ops[n] == op && op != 0) {
+            g->other_ops[n] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell_answer(struct world *w, unsigned i, const struct agent_msg *m)
+{
+    struct core_event ev = {.type = CORE_API_DONE, .op = m->op};
+    ev.u.api.outcome = m->u.api.outcome;
+    ev.u.api.pod = m->u.api.outcome == API_OK ? m->pod : NULL;
+    ev.u.api.retry_after_us = m->u.api.retry_after_us;
+    uint64_t life = at(w, i)->life;
+    agent_feed(w, i, &ev);
+    if (at(w, i)->life == life && sim_chance(w, w->cfg.reply_dup)) {
+        agent_feed(w, i, &ev);
+    }
+}
+
 static void on_answer(struct world *w, unsigned i, const struct agent_msg *m)
 {
     struct agent *g = at(w, i);
+    if (end_other(g, m->op)) {
+        tell_answer(w, i, m);
+        return;
+    }
     bool current = m->op == g->api_op;
     if (!current && !sim_chance(w, w->cfg.reply_dup)) {
         return; /* the shell knows that it has given up; at times it does not */
@@ -44,14 +106,7 @@ static void on_answer(struct world *w, unsigned i, const struct agent_msg *m)
         g->api_op = 0;
         invariants_answer(w, i, m->op, m->u.api.outcome, m->u.api.retry_after_us);
     }
-    struct core_event ev = {.type = CORE_API_DONE, .op = m->op};
-    ev.u.api.outcome = m->u.api.outcome;
-    ev.u.api.pod = m->u.api.outcome == API_OK ? m->pod : NULL;
-    ev.u.api.retry_after_us = m->u.api.retry_after_us;
-    agent_feed(w, i, &ev);
-    if (sim_chance(w, w->cfg.reply_dup)) {
-        agent_feed(w, i, &ev);
-    }
+    tell_answer(w, i, m);
 }
 
 /* ---- the own Pod, then the list, then the watch ---- */
@@ -95,6 +150,7 @@ void kube_start(struct world *w, unsigned i)
 {
     struct agent *g = at(w, i);
     g->api_op = 0;
+    memset(g->other_ops, 0, sizeof g->other_ops);
     g->watch = WATCH_IDLE;
     g->watch_hung = false;
     ask_own(w, i);
@@ -118,8 +174,11 @@ static void go_live(struct world *w, unsigned i)
     g->watch_hung = false;
     g->watch_live_us = w->now_us;
     g->watch_at_us = 0;
+    uint64_t life = g->life;
     agent_feed(w, i, &(struct core_event){.type = CORE_PODS_SYNCED});
-    pump_watch(w, i);
+    if (g->life == life) {
+        pump_watch(w, i);
+    }
 }
 
 /* One event is on its way at a time: so they keep their order. */
@@ -185,13 +244,16 @@ static void on_watch_event(struct world *w, unsigned i, struct agent_msg *m)
     g->watch_rv = m->u.watch.rv;
     bool gone = m->u.watch.type == WATCH_DELETED;
     struct core_event ev = {.type = gone ? CORE_POD_GONE : CORE_POD, .u.pod = m->pod};
+    uint64_t life = g->life;
     if (m->u.watch.type != WATCH_BOOKMARK) {
         agent_feed(w, i, &ev);
-        if (sim_chance(w, w->cfg.reply_dup)) {
+        if (g->life == life && sim_chance(w, w->cfg.reply_dup)) {
             agent_feed(w, i, &ev);
         }
     }
-    pump_watch(w, i);
+    if (g->life == life) {
+        pump_watch(w, i);
+    }
 }
 
 static void on_list(struct world *w, unsigned i, const struct agent_msg *m)
@@ -200,12 +262,15 @@ static void on_list(struct world *w, unsigned i, const struct agent_msg *m)
         retry_watch(w, i, true);
         return;
     }
+    uint64_t life = at(w, i)->life;
     agent_feed(w, i, &(struct core_event){.type = CORE_PODS_RESYNC});
-    for (size_t k = 0; k < m->list->count; k++) {
+    for (size_t k = 0; k < m->list->count && at(w, i)->life == life; k++) {
         agent_feed(w, i, &(struct core_event){.type = CORE_POD, .u.pod = &m->list->pods[k]});
     }
-    at(w, i)->watch_rv = m->list->rv;
-    go_live(w, i);
+    if (at(w, i)->life == life) {
+        at(w, i)->watch_rv = m->list->rv;
+        go_live(w, i);
+    }
 }
 
 static void on_watch_start(struct world *w, unsigned i, bool resume)
@@ -228,8 +293,11 @@ static void on_own_pod(struct world *w, unsigned i, const struct agent_msg *m)
         agent_post(w, i, sim_between(w, OWN_RETRY_US, 2 * OWN_RETRY_US), again);
         return;
     }
+    uint64_t life = at(w, i)->life;
     agent_feed(w, i, &(struct core_event){.type = CORE_POD, .u.pod = m->pod});
-    ask_list(w, i);
+    if (at(w, i)->life == life) {
+        ask_list(w, i);
+    }
 }
 
 void kube_on_message(struct world *w, unsigned i, struct agent_msg *m)

@@ -38,6 +38,31 @@ static void print_reasons(const struct coverage *c)
     }
 }
 
+static void print_engine(const struct coverage *c)
+{
+    printf("\norders of the engine\n");
+    for (size_t o = 0; o < ORDER_COUNT; o++) {
+        printf("%10" PRIu64 "  %s\n", c->orders[o], order_name((enum order)o));
+    }
+    printf("\ndecisions of the engine\n");
+    for (size_t m = 0; m < MECHANISM_COUNT; m++) {
+        for (size_t d = 0; d < DECISION_COUNT; d++) {
+            if (c->decisions[m][d] > 0) {
+                printf("%10" PRIu64 "  %-13s %s\n", c->decisions[m][d],
+                       mechanism_name((enum mechanism)m), decision_text((enum decision)d));
+            }
+        }
+    }
+    printf("\nhand-overs that ended\n");
+    for (size_t v = 0; v <= HANDOVER_UNKNOWN; v++) {
+        printf("%10" PRIu64 "  %s\n", c->verdicts_of_handover[v],
+               handover_verdict_text((enum handover_verdict)v));
+    }
+    printf("\n%" PRIu64 " agents killed right after a deed; %" PRIu64 " writes, %" PRIu64
+           " acknowledged, %" PRIu64 " of these lost\n",
+           c->trapped, c->writes, c->acked, c->lost);
+}
+
 void coverage_print(const struct coverage *c)
 {
     print_cells(c);
@@ -58,6 +83,7 @@ void coverage_print(const struct coverage *c)
     for (size_t a = 0; a < CORE_ACT_COUNT; a++) {
         printf("%10" PRIu64 "  %s\n", c->acts[a], core_act_name((enum core_act)a));
     }
+    print_engine(c);
     printf("\n%" PRIu64 " failovers begun, %" PRIu64 " by an elected Sentinel; in %" PRIu64
            " seeds the Sentinels never agreed again\n",
            c->failovers, c->elected, c->unsettled);

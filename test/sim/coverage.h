@@ -38,7 +38,12 @@
     X(FAULT_FENCE, "fence")                        \
     X(FAULT_POD_DELETE, "pod-delete")              \
     X(FAULT_CLOCK_JUMP, "clock-jump")              \
-    X(FAULT_KUBELET, "kubelet-status")
+    X(FAULT_KUBELET, "kubelet-status")             \
+    X(FAULT_TRAP, "agent-dies-after-a-deed")       \
+    X(FAULT_DRAIN, "drain")                        \
+    X(FAULT_ANNOTATE, "handover-annotation")       \
+    X(FAULT_DOUBLE, "two-at-once")                 \
+    X(FAULT_ROW, "master-and-successor-die")
 
 enum sim_fault { SIM_FAULTS(RPA_ENUM_MEMBER) FAULT_COUNT };
 
@@ -56,6 +61,14 @@ struct coverage {
     uint64_t acts[CORE_ACT_COUNT];
     uint64_t failovers;
     uint64_t elected;
+    uint64_t orders[ORDER_COUNT];
+    uint64_t promotions[MECHANISM_COUNT];
+    uint64_t decisions[MECHANISM_COUNT][DECISION_COUNT];
+    uint64_t verdicts_of_handover[HANDOVER_UNKNOWN + 1];
+    uint64_t trapped; /* agents killed right after a deed */
+    uint64_t writes;
+    uint64_t acked;
+    uint64_t lost;
     uint64_t unsettled; /* seeds whose Sentinels never agreed again */
 };
 

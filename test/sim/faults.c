@@ -403,6 +403,11 @@ static const struct {
     [FAULT_POD_DELETE] = {fault_delete_pod, 8, false},
     [FAULT_CLOCK_JUMP] = {fault_jump_clock, 3, false},
     [FAULT_KUBELET] = {fault_write_status, 6, false},
+    [FAULT_TRAP] = {fault_trap, 10, true},
+    [FAULT_DRAIN] = {fault_drain, 12, false},
+    [FAULT_ANNOTATE] = {fault_annotate, 3, false},
+    [FAULT_DOUBLE] = {fault_double, 6, false},
+    [FAULT_ROW] = {fault_in_a_row, 6, false},
 };
 
 void fault_inject(struct world *w)
@@ -428,7 +433,7 @@ void fault_heal_all(struct world *w)
 {
     struct sim_msg m = {.to = 0};
     heal_net(w, &m);
-    w->ambush = false;
+    w->ambush = w->trap.armed = false;
     w->cfg.event_loss = w->cfg.event_dup = w->cfg.event_reorder = w->cfg.reply_dup = 0;
     for (unsigned k = 0; k < w->cfg.sentinels; k++) {
         m.to = k;

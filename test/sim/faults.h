@@ -12,6 +12,14 @@ unsigned fault_any_pod(struct world *w);
 unsigned fault_likely_master(struct world *w);
 struct sim_msg *fault_later(struct world *w, uint64_t delay_us, sim_fn *fn, unsigned to);
 
+/* ---- faults_engine.c ---- */
+
+void fault_trap(struct world *w);
+void fault_drain(struct world *w);
+void fault_annotate(struct world *w);
+void fault_double(struct world *w);
+void fault_in_a_row(struct world *w);
+
 /* ---- faults_api.c ---- */
 
 void fault_api_down(struct world *w);

@@ -213,6 +213,9 @@ void fault_delete_pod(struct world *w)
     unsigned i = fault_likely_master(w);
     if (w->api.pods[i].exists && !w->api.pods[i].pod.terminating) {
         api_terminate_pod(w, i);
+        if (w->cfg.on.hand_over && sim_chance(w, 700)) {
+            agent_drain(w, i, DRAIN_BY_SIGNAL, 0);
+        }
         (void)fault_later(w, fault_ms(w, 200, 6000), end_pod, i);
     }
 }

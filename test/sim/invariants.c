@@ -401,6 +401,9 @@ static void follow_calm(struct world *w)
 void invariants_step(struct world *w)
 {
     truth_note_sentinels(w);
+    if (w->cfg.sentinels > 0) {
+        engine_truth_step(w);
+    }
     for (unsigned i = 0; i < w->cfg.pods && !w->failed; i++) {
         check_agent(w, i);
     }
@@ -434,5 +437,8 @@ void invariants_final(struct world *w)
         if (u64_since(w->now_us, last_us) < QUIET_US) {
             sim_fail(w, "settle", "all has been well for long, and agent-%u still writes", i);
         }
+    }
+    if (!w->failed) {
+        engine_truth_final(w);
     }
 }

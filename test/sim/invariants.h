@@ -16,9 +16,25 @@
  *   fence             a person's fence is obeyed, and its removal too
  *   probes            what HTTP says of the role expires with its proof, and only so
  *   intent-lost       what the core wants is what the API stores, soon after it can be
- *   actions           only reads and writes of the own Pod, one at a time, never a no-op
+ *   actions           reads and writes of the own Pod one at a time, never a no-op
  *   patch-storm       retries wait, writes are bounded
- *   settle            when all is well again, every label says what is true, and stays
+ *   settle            when all is well again, every label says what is true, and stays; one
+ *                     master takes writes, no fence is left, all others follow it
+ *
+ * Of the engine:
+ *   switched-off      what is switched off is not done
+ *   orders            only the own Redis is ordered, but for a promotion; no pause without an
+ *                     expiry; no Redis follows itself or nobody
+ *   one-candidate     at most one candidate promotes at an epoch
+ *   announce-votes    nobody announces without the votes of a majority at that epoch
+ *   phantom           no hello in the name of a Sentinel that its reader does not know
+ *   spelling          … nor with an address that is none of its replicas, as it spells them
+ *   healthy-master    a healthy proven master is replaced only by its own hand-over
+ *   planned-loss      a hand-over loses no write, and the old master takes none after it
+ *   named-writes      what a master acknowledged that a majority named is not lost while it,
+ *                     the network and the Sentinels are well
+ *   provoked          no Sentinel takes a master for dead that has only been paused
+ *   liveness          with everything switched on the set finds to one master when faults end
  *
  * Where the API, a clock, a watch or a Sentinel is made to fail, the bound begins anew when
  * that is over: each excuse is written beside its check. */
@@ -120,6 +136,8 @@ void invariants_answer(struct world *w, unsigned i, uint64_t op, enum api_outcom
 
 void truth_note_sentinels(struct world *w);
 void truth_note_vote(struct world *w, unsigned voter, uint64_t epoch, uint64_t candidate);
+/* The Sentinels (bits) that gave this candidate their vote. */
+unsigned truth_votes(const struct world *w, uint64_t epoch, uint64_t candidate);
 void truth_note_selected(struct world *w, uint64_t epoch, uint64_t candidate, int redis);
 void truth_note_promoted(struct world *w, int redis);
 /* Whom the Sentinels of the set `among` (bits) name at the highest epoch; -1: nobody, or

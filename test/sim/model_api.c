@@ -202,6 +202,39 @@ static void apply(struct world *w, const struct api_request *r)
     scenario_on_label(w, r->agent);
 }
 
+static void demote(struct world *w, const struct api_request *r)
+{
+    struct pod *pod = api_edit(w, r->pod);
+    sim_trace(w, "pod %s is demoted by redis-%u at epoch %" PRIu64, pod->name, r->agent, r->epoch);
+    set_text(pod->role, sizeof pod->role, role_state_name(ROLE_DEMOTED));
+    if (r->legacy) {
+        set_text(pod->role_legacy, sizeof pod->role_legacy, role_state_name(ROLE_DEMOTED));
+    }
+    pod->demoted_by_epoch = r->epoch;
+    w->api.pods[r->pod].demoted_us = w->now_us;
+    api_commit(w, r->pod);
+}
+
+static void on_other_request(struct world *w, const struct api_request *r)
+{
+    const struct api_pod *p = &w->api.pods[r->pod];
+    if (!p->exists) {
+        answer(w, r, API_NOT_FOUND, 0, NULL);
+    } else if (strcmp(r->uid, p->pod.uid) != 0 || w->api.policy[r->agent]) {
+        answer(w, r, API_INVALID, 0, NULL);
+    } else if (r->demote && strcmp(r->rv, p->pod.resource_version) != 0) {
+        answer(w, r, API_CONFLICT, 0, NULL);
+    } else {
+        if (r->demote) {
+            demote(w, r);
+        } else {
+            api_edit(w, r->pod)->handover[0] = '\0';
+            api_commit(w, r->pod);
+        }
+        answer(w, r, API_OK, 0, &p->pod);
+    }
+}
+
 static void on_request(struct world *w, struct sim_msg *m)
 {
     const struct api_request *r = m->data;
@@ -211,6 +244,8 @@ static void on_request(struct world *w, struct sim_msg *m)
     }
     if (sim_chance(w, w->api.errors)) {
         refuse(w, r);
+    } else if (r->demote || r->clear) {
+        on_other_request(w, r);
     } else if (!p->exists) {
         answer(w, r, API_NOT_FOUND, 0, NULL);
     } else if (!r->patch) {

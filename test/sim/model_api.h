@@ -58,6 +58,11 @@ struct api_request {
     uint64_t life;
     uint64_t op;
     bool patch;
+    bool demote; /* of another Pod */
+    bool clear;  /* of the annotation handover */
+    unsigned pod;
+    uint64_t epoch;
+    char rv[POD_RV_MAX + 1]; /* demote: the precondition */
     char uid[POD_UID_MAX + 1];
     struct label_value label;
     bool legacy;

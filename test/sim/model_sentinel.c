@@ -96,6 +96,7 @@ void sentinel_start(struct world *w, unsigned k)
     s->alive = true;
     s->frozen = false;
     s->gen++;
+    s->life++;
     s->tilt_until_us = 0;
     s->leader = 0;
     s->o_down = false;
@@ -125,8 +126,12 @@ void sentinel_fresh(struct world *w, unsigned k, int master)
 {
     struct sentinel_model *s = at(w, k);
     uint64_t gen = s->gen;
+    uint64_t life = s->life;
+    bool denies = s->denies;
     memset(s, 0, sizeof *s);
     s->gen = gen + 1;
+    s->life = life;
+    s->denies = denies;
     s->id = rng_next(&w->rng) | 1;
     s->promoted = -1;
     sentinel_monitor(w, k, master);

@@ -41,6 +41,8 @@ struct known_redis {
     uint64_t ping_pending_us; /* oldest unanswered; 0 none */
     uint64_t available_us;
     uint64_t publish_us;
+    bool held;         /* a PUBLISH waits for the end of a pause, and all that is behind it */
+    uint64_t kill_gen; /* of the connection */
     uint64_t info_asked_us;
     uint64_t info_us; /* last answer; 0 none */
     bool s_down;
@@ -70,7 +72,9 @@ struct sentinel_model {
     bool alive;
     bool frozen;
     bool refuses; /* answers every command of an agent with an error */
+    bool denies;  /* … only votes, announcements and forced failovers */
     uint64_t gen;
+    uint64_t life; /* of the process */
     uint64_t id;
     uint64_t last_tick_us;
     uint64_t tilt_until_us;
@@ -105,6 +109,18 @@ struct sentinel_snap {
     uint32_t flags;
     uint64_t epoch;
     uint64_t others;
+};
+
+/* IS-MASTER-DOWN-BY-ADDR as a question, SENTINELS and REPLICAS, likewise. */
+struct look_snap {
+    bool down;
+    uint64_t leader;
+    uint64_t leader_epoch;
+    uint64_t peers[SIM_SENTINELS_MAX]; /* 0: not known */
+    uint32_t peer_flags[SIM_SENTINELS_MAX];
+    unsigned replicas; /* bit a Redis */
+    uint64_t run_ids[SIM_PODS_MAX];
+    uint32_t replica_flags[SIM_PODS_MAX];
 };
 
 /* A published event, small enough for a message. */
@@ -159,7 +175,20 @@ void sentinel_promotion_seen(struct world *w, unsigned k);
 /* ---- sentinel_wire.c: what goes between Sentinels and Redis ---- */
 
 void sentinel_contact(struct world *w, unsigned k, unsigned i);
+void sentinel_take_configuration(struct world *w, unsigned k, const struct hello_msg *h);
 void sentinel_ask_peers(struct world *w, unsigned k, bool forced);
 bool sentinel_send_replicaof(struct world *w, unsigned k, unsigned i, int upstream);
+
+/* ---- sentinel_agent.c: what agents ask and tell ---- */
+
+void sentinel_address(unsigned k, struct addr *ret);
+/* False: refused. */
+bool sentinel_look(const struct world *w, unsigned k, struct look_snap *ret);
+void sentinel_look_text(const struct world *w, const struct look_snap *s,
+                        struct sentinel_look *ret);
+/* Whether it holds the master for down. */
+bool sentinel_answer_vote(struct world *w, unsigned k, const struct addr *master, uint64_t epoch,
+                          uint64_t candidate, uint64_t *ret_leader, uint64_t *ret_epoch);
+void sentinel_take_announcement(struct world *w, unsigned k, const struct core_action *a);
 
 #endif

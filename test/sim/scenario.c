@@ -36,6 +36,37 @@ static void draw_cluster(struct world *w)
     c->loading_error = sim_chance(w, 500);
 }
 
+/* Everything, nothing, or any mixture: each mechanism must do without the others. */
+static void draw_engine(struct world *w)
+{
+    struct sim_config *c = &w->cfg;
+    uint64_t dice = rng_below(&w->rng, 1000);
+    static const uint64_t forced[] = {
+        [SIM_ENGINE_OFF] = 0, [SIM_ENGINE_MIXED] = 200, [SIM_ENGINE_ON] = 999};
+    dice = w->engine_of_all != SIM_ENGINE_DRAWN ? forced[w->engine_of_all] : dice;
+    bool any = dice >= 150;
+    c->all_on = dice >= 300;
+    unsigned which = c->all_on ? ~0U : any ? (unsigned)rng_next(&w->rng) : 0;
+    c->on = (struct core_switches){.crash = (which & 1U) != 0,
+                                   .hand_over = (which & 2U) != 0,
+                                   .gone = (which & 4U) != 0,
+                                   .repair = (which & 8U) != 0,
+                                   .harmless = (which & 16U) != 0,
+                                   .enforce = (which & 32U) != 0,
+                                   .peer_demotion = (which & 64U) != 0,
+                                   .sweep = (which & 128U) != 0,
+                                   .fence = (which & 256U) != 0};
+    c->launch = any && c->sentinels > 0 && sim_chance(w, 400);
+    c->peer_demotion = c->peer_demotion && !c->on.peer_demotion;
+    c->fence_after_us = u64_max(c->down_after_us / 2, 2500 * MS);
+    c->max_lag = 67108864;
+    c->writers = 3;
+    c->think_us = sim_between(w, 4, 120) * MS;
+    for (unsigned k = 0; k < c->sentinels && sim_chance(w, 30); k++) {
+        w->sentinels[k].denies = true;
+    }
+}
+
 static void draw_chaos(struct world *w)
 {
     struct sim_config *c = &w->cfg;
@@ -52,6 +83,7 @@ void scenario_init(struct world *w)
 {
     uint64_t chaos_us = w->cfg.chaos_us;
     draw_cluster(w);
+    draw_engine(w);
     draw_chaos(w);
     w->cfg.chaos_us = chaos_us;
 }
@@ -71,13 +103,20 @@ static void on_monitor(struct world *w, struct sim_msg *m)
 void scenario_start(struct world *w)
 {
     const struct sim_config *c = &w->cfg;
-    sim_trace(w, "seed %llu: %u pods, %u sentinels%s, %s mode, down-after %llu ms%s%s%s%s",
+    sim_trace(w,
+              "seed %llu: %u pods, %u sentinels%s, %s mode, down-after %llu ms%s%s%s%s, "
+              "engine %s%s%s",
               (unsigned long long)w->seed, c->pods, c->sentinels,
               c->sentinels_apart ? " apart" : "", core_mode_name(c->mode),
               (unsigned long long)(c->down_after_us / MS), c->eager ? "" : ", no eager",
               c->bootstrap ? ", bootstrap" : "", c->dup_slot ? ", one Sentinel twice" : "",
-              c->peer_demotion ? ", peer demotion" : "");
+              c->peer_demotion ? ", peer demotion" : "",
+              c->all_on           ? "on"
+              : engine_has_any(w) ? "mixed"
+                                  : "off",
+              c->launch ? ", launch" : "", c->host_names ? ", host names" : "");
     invariants_init(w);
+    engine_truth_init(w);
     api_init(w);
     for (unsigned i = 0; i < c->pods; i++) {
         redis_init(w, i, i == 0 || c->mode == CORE_MODE_STANDALONE ? -1 : 0);
@@ -93,6 +132,8 @@ void scenario_start(struct world *w)
     for (unsigned i = 0; i < c->pods && !c->without_agents; i++) {
         agent_start(w, i);
     }
+    clients_start(w);
+    w->started = true;
 }
 
 /* ---- peer demotion, as the new master's agent would write it ---- */
@@ -169,5 +210,9 @@ void scenario_run(struct world *w)
     if (!w->failed) {
         sim_trace(w, "the Sentinels never agree again");
         w->coverage->unsettled++;
+        if (w->cfg.all_on && w->cfg.sentinels > 0) {
+            sim_fail(w, "liveness", "all faults ended %llu s ago, and there is no one master yet",
+                     (unsigned long long)(SETTLE_LIMIT_US / SECOND));
+        }
     }
 }

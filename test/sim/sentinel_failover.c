@@ -32,6 +32,7 @@ void sentinel_start_failover(struct world *w, unsigned k)
         s->redis[i].reconf = RECONF_NOT;
     }
     w->coverage->failovers++;
+    engine_on_failover(w, k);
 }
 
 /* ---- election ---- */

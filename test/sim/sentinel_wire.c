@@ -4,6 +4,7 @@
 #define PING_PERIOD_US SECOND
 #define ASK_PERIOD_US SECOND
 #define INFO_FAST_US SECOND
+#define HELD_US (10 * MS)
 
 struct ask {
     uint64_t id; /* 0: no vote is asked for */
@@ -27,11 +28,33 @@ static uint64_t delay_to(struct world *w, unsigned k, unsigned redis)
     return net_delay(w, sim_sentinel_node(w, k), redis);
 }
 
+/* A PUBLISH is a write: a pause holds it, and what comes behind it on this connection waits. */
+static bool waits_behind(const struct world *w, unsigned k, unsigned i)
+{
+    const struct known_redis *r = &w->sentinels[k].redis[i];
+    return r->held && redis_is_paused(w, i) && r->kill_gen == w->redis[i].kill_gen;
+}
+
+static void try_again(struct world *w, struct sim_msg *m, sim_fn *fn)
+{
+    struct sim_msg *again = sim_in(w, HELD_US, fn);
+    again->to = m->to;
+    again->from = m->from;
+    again->gen = m->gen;
+    again->c = m->c;
+    again->data = m->data;
+    m->data = NULL;
+}
+
 /* ---- PING ---- */
 
 static void on_pong(struct world *w, struct sim_msg *m)
 {
     struct known_redis *r = &w->sentinels[m->to].redis[m->from];
+    if (waits_behind(w, m->to, m->from) && m->gen == w->redis[m->from].gen) {
+        try_again(w, m, on_pong);
+        return;
+    }
     bool answered = sentinel_answers(w, m->to) && m->gen == w->redis[m->from].gen &&
                     redis_answers(w, m->from) && !w->redis[m->from].busy &&
                     reaches(w, m->to, m->from) && r->connected;
@@ -73,6 +96,10 @@ static void on_info_question(struct world *w, struct sim_msg *m)
         !reaches(w, m->to, m->from)) {
         return;
     }
+    if (waits_behind(w, m->to, m->from)) {
+        try_again(w, m, on_info_question);
+        return;
+    }
     struct redis_snap *snap = xmalloc(sizeof *snap);
     redis_snapshot(w, m->from, snap);
     struct sim_msg *answer = sim_in(w, delay_to(w, m->to, m->from), on_info_answer);
@@ -102,7 +129,7 @@ static void ask_info(struct world *w, unsigned k, unsigned i)
 
 /* ---- hello ---- */
 
-static void take_configuration(struct world *w, unsigned k, const struct hello_msg *h)
+void sentinel_take_configuration(struct world *w, unsigned k, const struct hello_msg *h)
 {
     struct sentinel_model *s = &w->sentinels[k];
     if (h->current_epoch > s->current_epoch) {
@@ -129,7 +156,7 @@ static void on_hello(struct world *w, struct sim_msg *m)
         s->peers[h->sentinel] = (struct known_sentinel){.id = h->id};
         sentinel_tell(w, m->to, SENTINEL_EVENT_SENTINEL, (int)h->sentinel);
     }
-    take_configuration(w, m->to, h);
+    sentinel_take_configuration(w, m->to, h);
 }
 
 /* At the Redis: to everyone who has subscribed there. */
@@ -141,6 +168,14 @@ static void on_publish(struct world *w, struct sim_msg *m)
         !reaches(w, h->sentinel, i)) {
         return;
     }
+    struct known_redis *own = &w->sentinels[h->sentinel].redis[i];
+    if (redis_is_paused(w, i)) {
+        own->held = true;
+        own->kill_gen = w->redis[i].kill_gen;
+        try_again(w, m, on_publish);
+        return;
+    }
+    own->held = false;
     for (unsigned k = 0; k < w->cfg.sentinels; k++) {
         const struct known_redis *r = &w->sentinels[k].redis[i];
         if (k == h->sentinel || !r->known || !r->connected || !reaches(w, k, i)) {
@@ -206,7 +241,7 @@ static void on_replicaof(struct world *w, struct sim_msg *m)
     if (m->gen != w->redis[m->to].gen || !reaches(w, m->from, m->to)) {
         return;
     }
-    if (!redis_answers(w, m->to) || w->redis[m->to].busy) {
+    if (!redis_answers(w, m->to) || w->redis[m->to].busy || waits_behind(w, m->from, m->to)) {
         /* It waits in the socket. */
         struct sim_msg *again = sim_in(w, 10 * MS, on_replicaof);
         again->to = m->to;

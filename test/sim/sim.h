@@ -22,7 +22,9 @@
 #include "lib/base/rng.h"
 #include "test/sim/agent.h"
 #include "test/sim/coverage.h"
+#include "test/sim/engine_truth.h"
 #include "test/sim/invariants.h"
+#include "test/sim/ledger.h"
 #include "test/sim/limits.h"
 #include "test/sim/model_api.h"
 #include "test/sim/model_redis.h"
@@ -74,6 +76,13 @@ struct sim_config {
     bool peer_demotion; /* somebody demotes the label of a deposed master */
     bool loading_error; /* ROLE is refused with LOADING; else it is answered */
     bool without_agents;
+    struct core_switches on;
+    bool all_on;
+    bool launch; /* redis-server is started through the helper */
+    uint64_t fence_after_us;
+    uint64_t max_lag;
+    unsigned writers;
+    uint64_t think_us; /* of a client between two writes */
     uint64_t chaos_us; /* how long faults are injected */
     uint64_t fault_mean_us;
     unsigned event_loss; /* permille of the Sentinels' events */
@@ -87,6 +96,24 @@ struct sim_net {
     uint64_t extra_us[SIM_NODES];   /* on everything from and to this node */
     unsigned loss;                  /* permille of messages that need a retransmission */
 };
+
+/* Ids that agents have made up: a number each, as the models use them. */
+struct sim_names {
+    char (*text)[RUN_ID_LEN + 1];
+    size_t count;
+    size_t cap;
+};
+
+/* An agent dies right after it has done this. */
+struct sim_trap {
+    bool armed;
+    enum core_act act;
+    enum order order;
+    unsigned skip; /* so many of them first */
+    bool redis_too;
+};
+
+enum sim_engine { SIM_ENGINE_DRAWN, SIM_ENGINE_OFF, SIM_ENGINE_MIXED, SIM_ENGINE_ON };
 
 struct world {
     uint64_t now_us;
@@ -103,8 +130,14 @@ struct world {
     struct api api;
     struct agent agents[SIM_PODS_MAX];
 
-    bool ambush; /* the next promotion meets a misfortune */
-    bool calm;   /* faults are over: what remains must settle */
+    struct ledger ledger;
+    struct sim_names names;
+    struct engine_truth engine;
+    struct sim_trap trap;
+    enum sim_engine engine_of_all; /* DRAWN: the seed decides */
+    bool started;                  /* what starts now is no part of the cluster at rest */
+    bool ambush;                   /* the next promotion meets a misfortune */
+    bool calm;                     /* faults are over: what remains must settle */
     struct truth truth;
     struct coverage *coverage;
     int trace; /* 0 none, 1 what happens, 2 every step of a core too */
@@ -128,8 +161,11 @@ uint64_t sim_between(struct world *w, uint64_t low, uint64_t high); /* both incl
 
 /* The Redis of this address as the Sentinels spell it. */
 const struct addr *sim_addr(const struct world *w, int redis);
+int sim_redis_at(const struct world *w, const struct addr *a); /* or SIM_NOWHERE */
 unsigned sim_sentinel_node(const struct world *w, unsigned sentinel);
 void sim_hex_id(uint64_t id, char out[static RUN_ID_LEN + 1]);
+uint64_t sim_intern(struct world *w, const char *text);
+void sim_id_text(const struct world *w, uint64_t id, char out[static RUN_ID_LEN + 1]);
 
 bool net_reaches(const struct world *w, unsigned a, unsigned b); /* both ways */
 uint64_t net_delay(struct world *w, unsigned a, unsigned b);
@@ -152,6 +188,8 @@ void scenario_on_label(struct world *w, unsigned i);
 void fault_inject(struct world *w);
 /* Sentinel k has just sent REPLICAOF NO ONE. */
 void fault_on_promotion(struct world *w, unsigned k);
+/* Agent i has just done this. */
+void fault_on_action(struct world *w, unsigned i, const struct core_action *a);
 void fault_heal_all(struct world *w);
 
 /* ---- timeline.c: the models against the measured times ---- */

@@ -16,19 +16,21 @@ struct options {
     bool replay;
     bool timeline;
     bool stop_at_first;
+    enum sim_engine engine;
     int trace;
 };
 
 static void usage(FILE *out)
 {
     (void)fprintf(out,
-                  "usage: sim [--seeds N] [--first S] [--seconds N] [--stop]\n"
-                  "       sim --seed S [--seconds N] [--verbose]\n"
+                  "usage: sim [--seeds N] [--first S] [--seconds N] [--engine E] [--stop]\n"
+                  "       sim --seed S [--seconds N] [--engine E] [--verbose]\n"
                   "       sim --timeline\n\n"
                   "--seeds N    run N seeds (default %d)\n"
                   "--first S    beginning with S (default 1)\n"
                   "--seed S     run this one and print what happens\n"
                   "--seconds N  of injected faults in each seed (default %d)\n"
+                  "--engine E   off, mixed or on in every seed (default: the seed decides)\n"
                   "--stop       end with the first failure\n"
                   "--verbose    every step of every core too\n"
                   "--timeline   only compare the models with the measured times\n\n"
@@ -41,18 +43,23 @@ static bool number(const char *text, uint64_t *ret)
     return sv_to_u64(sv_from(text), ret);
 }
 
+static bool engine(const char *text, enum sim_engine *ret)
+{
+    *ret = strcmp(text, "off") == 0     ? SIM_ENGINE_OFF
+           : strcmp(text, "mixed") == 0 ? SIM_ENGINE_MIXED
+           : strcmp(text, "on") == 0    ? SIM_ENGINE_ON
+                                        : SIM_ENGINE_DRAWN;
+    return *ret != SIM_ENGINE_DRAWN;
+}
+
 static bool parse(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"seeds", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},
-        {"seconds", required_argument, NULL, 't'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"stop", no_argument, NULL, 'x'},
-        {"timeline", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 'n'},  {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},   {"seconds", required_argument, NULL, 't'},
+        {"engine", required_argument, NULL, 'e'}, {"verbose", no_argument, NULL, 'v'},
+        {"stop", no_argument, NULL, 'x'},         {"timeline", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     int c;
     bool good = true;
@@ -66,6 +73,8 @@ static bool parse(struct options *o, int argc, char **argv)
             o->replay = true;
         } else if (c == 't') {
             good = good && number(optarg, &o->chaos_s);
+        } else if (c == 'e') {
+            good = good && engine(optarg, &o->engine);
         } else if (c == 'v') {
             o->trace = 2;
         } else if (c == 'x') {
@@ -88,9 +97,13 @@ static bool run_seed(struct world *w, struct coverage *coverage, uint64_t seed,
 {
     world_init(w, seed, coverage, o->trace);
     w->cfg.chaos_us = o->chaos_s * SECOND;
+    w->engine_of_all = o->engine;
     scenario_init(w);
     scenario_run(w);
     coverage->simulated_us += w->now_us;
+    coverage->writes += w->ledger.write_count;
+    coverage->acked += w->ledger.acked;
+    coverage->lost += w->ledger.lost;
     if (w->failed) {
         printf("seed %" PRIu64 " FAILED at %.6f s: %s: %s\n    sim --seed %" PRIu64
                " --seconds %" PRIu64 "\n",

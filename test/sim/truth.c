@@ -50,6 +50,17 @@ void truth_note_vote(struct world *w, unsigned voter, uint64_t epoch, uint64_t c
     election_of(w, epoch, candidate)->votes |= 1U << voter;
 }
 
+unsigned truth_votes(const struct world *w, uint64_t epoch, uint64_t candidate)
+{
+    for (size_t n = 0; n < TRUTH_ELECTIONS; n++) {
+        const struct election *e = &w->truth.elections[n];
+        if (e->epoch == epoch && e->candidate == candidate) {
+            return e->votes;
+        }
+    }
+    return 0;
+}
+
 void truth_note_selected(struct world *w, uint64_t epoch, uint64_t candidate, int redis)
 {
     election_of(w, epoch, candidate)->selected = redis;

@@ -105,10 +105,24 @@ uint64_t sim_between(struct world *w, uint64_t low, uint64_t high)
 const struct addr *sim_addr(const struct world *w, int redis)
 {
     static const struct addr none = {.host = ""};
+    static const struct addr nowhere = {.host = "127.0.0.1", .port = 1};
     if (redis < 0) {
         return &none;
     }
+    if (redis == SIM_NOWHERE) {
+        return &nowhere;
+    }
     return w->cfg.host_names ? &w->addr_name[redis] : &w->addr_ip[redis];
+}
+
+int sim_redis_at(const struct world *w, const struct addr *a)
+{
+    for (unsigned i = 0; i < w->cfg.pods; i++) {
+        if (addr_eq(a, &w->addr_ip[i]) || addr_eq(a, &w->addr_name[i])) {
+            return (int)i;
+        }
+    }
+    return SIM_NOWHERE;
 }
 
 unsigned sim_sentinel_node(const struct world *w, unsigned sentinel)
@@ -123,6 +137,31 @@ void sim_hex_id(uint64_t id, char out[static RUN_ID_LEN + 1])
         return;
     }
     (void)snprintf(out, RUN_ID_LEN + 1, "%016" PRIx64 "%024" PRIx64, id, id & 0xffffffU);
+}
+
+uint64_t sim_intern(struct world *w, const char *text)
+{
+    struct sim_names *n = &w->names;
+    for (size_t i = n->count; i > 0; i--) {
+        if (strcmp(n->text[i - 1], text) == 0) {
+            return i;
+        }
+    }
+    if (n->count == n->cap) {
+        n->cap = n->cap == 0 ? 64 : 2 * n->cap;
+        n->text = xrealloc(n->text, n->cap * sizeof *n->text);
+    }
+    REQUIRE(str_copy(n->text[n->count], sizeof n->text[0], sv_from(text)));
+    return ++n->count;
+}
+
+void sim_id_text(const struct world *w, uint64_t id, char out[static RUN_ID_LEN + 1])
+{
+    if (id > 0 && id <= w->names.count) {
+        memcpy(out, w->names.text[id - 1], RUN_ID_LEN + 1);
+    } else {
+        sim_hex_id(id, out);
+    }
 }
 
 static void name_addresses(struct world *w)
@@ -172,6 +211,7 @@ void world_init(struct world *w, uint64_t seed, struct coverage *coverage, int t
     w->now_us = SECOND;
     rng_seed(&w->rng, seed);
     name_addresses(w);
+    ledger_init(w);
 }
 
 static void free_agent(struct agent *a)
@@ -183,6 +223,9 @@ static void free_agent(struct agent *a)
             agent_msg_free(m);
             m = next;
         }
+        if (c < CONN_COUNT) {
+            request_free_all(&a->conns[c]);
+        }
     }
 }
 
@@ -193,6 +236,7 @@ void world_release(struct world *w)
     }
     for (size_t i = 0; i < w->queue.count; i++) {
         agent_drop_queued(w->queue.heap[i]);
+        request_free_orphan(w->queue.heap[i]);
         free(w->queue.heap[i]->data);
         free(w->queue.heap[i]);
     }
@@ -202,6 +246,8 @@ void world_release(struct world *w)
         w->queue.free = next;
     }
     free(w->queue.heap);
+    free(w->names.text);
+    ledger_release(w);
 }
 
 /* ---- telling ---- */
