@@ -68,6 +68,7 @@ static struct core_event refusal(const struct core_action *a)
         break;
     case ACT_ORDER:
         ev.type = CORE_ORDER_DONE;
+        ev.slot = 0; /* MEMBER_LOCAL is none */
         ev.u.order.outcome = OUTCOME_NOT_SENT;
         break;
     case ACT_PATCH_POD:

@@ -148,7 +148,7 @@ bool redis_order_send(struct redis_conn *c, const struct core_action *a, const c
     redis_batch_init(&r->batch, &ops);
     r->sink = sink;
     r->order = a->order;
-    r->done = (struct core_event){.type = CORE_ORDER_DONE, .op = a->op, .slot = a->slot};
+    r->done = (struct core_event){.type = CORE_ORDER_DONE, .op = a->op};
     r->done.u.order.outcome = OUTCOME_UNKNOWN;
     (void)str_copy(r->to, sizeof r->to, sv_from(to));
     add_commands(&r->batch, c, a);
