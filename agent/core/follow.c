@@ -60,14 +60,22 @@ static void follow_or_enforce(struct core *c, struct core_actions *out)
         return;
     }
     size_t x = members_find(&c->members, &n->addr);
-    if (c->local.role_us < c->members.at[x].info_us) {
+    uint64_t asked_us = c->members.at[x].info_us;
+    /* What it said before this one was promoted proves nothing: it may have handed over. */
+    if (is_master && (c->local.master_since_us == 0 || asked_us <= c->local.master_since_us)) {
+        if (c->now_us >= f->ask_us && engine_read_member(c, x, out)) {
+            f->ask_us = c->now_us + FOLLOW_ASK_US;
+        }
+        return;
+    }
+    if (c->local.role_us < asked_us) {
         engine_ask_local(c, false);
         return;
     }
     f->target = n->addr;
     f->enforcing = is_master;
     f->op = engine_order(c, out, is_master ? MECHANISM_ENFORCE : MECHANISM_FOLLOW, MEMBER_LOCAL,
-                         ORDER_FOLLOW, &n->addr, 0, u64_since(c->now_us, c->members.at[x].info_us));
+                         ORDER_FOLLOW, &n->addr, 0, u64_since(c->now_us, asked_us));
 }
 
 void follow_on_order(struct core *c, uint64_t op, enum outcome outcome, struct core_actions *out)

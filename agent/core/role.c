@@ -234,6 +234,9 @@ static struct target table_master(const struct role *r, const struct role_input 
         return proven && !contested ? want(ROLE_MASTER, ROLE_WHY_MAJORITY, in->newest.epoch)
                                     : hold();
     case VERDICT_OTHER:
+        if (in->foreign_vote && r->state == ROLE_REPLICA) {
+            return hold(); /* promoted by a candidate that has not announced it yet */
+        }
         return current ? want(ROLE_DEMOTED, ROLE_WHY_OTHER, in->newest.epoch) : hold();
     case VERDICT_OLD_ME:
         if (!current) {

@@ -167,6 +167,7 @@ static bool was_promoted(const struct core *c, size_t slot, bool *ret_local)
     if (slot == MEMBER_LOCAL) {
         since_us = c->now_us > 2 * CORE_LOCAL_PERIOD_US ? c->now_us - 2 * CORE_LOCAL_PERIOD_US : 1;
     }
+    since_us = u64_max(since_us, c->stand.newest_us);
     *ret_local = slot == MEMBER_LOCAL;
     return succession_may_choose(c, slot, &c->input.newest.addr, since_us, &descends) && descends &&
            in->role == REDIS_ROLE_MASTER;
@@ -175,13 +176,30 @@ static bool was_promoted(const struct core *c, size_t slot, bool *ret_local)
 static const struct info *asked_lately(const struct core *c, size_t slot)
 {
     uint64_t since_us = c->now_us > STAND_ASKED_US ? c->now_us - STAND_ASKED_US : 1;
+    since_us = u64_max(since_us, c->stand.newest_us); /* not from before it was named */
     return slot < MEMBERS_MAX ? members_info_since(&c->members, slot, since_us) : NULL;
+}
+
+/* Another newest is another story. */
+static void follow_newest(struct core *c)
+{
+    struct stand *s = &c->stand;
+    const struct newest *n = &c->input.newest;
+    if (!n->known || (n->epoch == s->named_epoch && addr_eq(&n->addr, &s->named))) {
+        return;
+    }
+    s->named = n->addr;
+    s->named_epoch = n->epoch;
+    s->newest_us = c->now_us;
+    s->failover_us = s->promoted_us = s->down_us = s->slave_us = s->named_us = 0;
+    s->tries = 0;
 }
 
 void stand_watch(struct core *c, struct core_actions *out)
 {
     struct stand *s = &c->stand;
     const struct newest *n = &c->input.newest;
+    follow_newest(c);
     keep_last_sight(c);
     for (size_t i = 0; i < c->sentinel_slots; i++) {
         const struct vote *v = &c->evidence.sentinels[i].vote;
@@ -194,7 +212,7 @@ void stand_watch(struct core *c, struct core_actions *out)
     size_t x = n->known && !named_me ? members_find(&c->members, &n->addr) : MEMBERS_MAX;
     const struct info *in = asked_lately(c, x);
     bool slave = (in != NULL && info_has(in, INFO_ROLE) && in->role == REDIS_ROLE_SLAVE) ||
-                 (named_me && local_says(c, REDIS_ROLE_SLAVE));
+                 (named_me && local_says(c, REDIS_ROLE_SLAVE) && c->local.role_us >= s->newest_us);
     bool promoted = false;
     for (size_t i = 0; i <= MEMBERS_MAX && n->known; i++) {
         bool local;
@@ -363,8 +381,9 @@ static bool may_return(const struct core *c)
     }
     for (size_t i = 0; i < MEMBERS_MAX; i++) {
         const struct member *m = &c->members.at[i];
-        if (!m->up) {
-            continue;
+        const struct pod *pod = engine_pod_at(c, &m->addr);
+        if (!addr_is_set(&m->addr) || (!m->up && c->peers_synced && pod == NULL)) {
+            continue; /* nobody lives there any more */
         }
         const struct info *in = asked_lately(c, i);
         if (in == NULL || in->role != REDIS_ROLE_SLAVE || !info_has(in, INFO_SLAVE_OFFSET) ||

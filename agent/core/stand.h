@@ -53,6 +53,11 @@ struct stand {
     bool had_replica; /* … with a replica online and close enough */
     char was_run_id[RUN_ID_LEN + 1];
 
+    /* newest, which the sights below are about, and since when it has been so. */
+    struct addr named;
+    uint64_t named_epoch;
+    uint64_t newest_us;
+
     /* What somebody else has begun: first sights; 0 none. */
     char foreign_id[RUN_ID_LEN + 1];
     uint64_t foreign_epoch;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tempfile
@@ -50,7 +51,8 @@ class Settings:
 class Stage:
     """Everything that runs. Rebuilt after a round that failed."""
 
-    def __init__(self, settings: Settings, net: Net, rng: random.Random) -> None:
+    def __init__(self, settings: Settings, net: Net, rng: random.Random, logs: Path) -> None:
+        """logs: where they are left if it does not come up."""
         self.net = net
         self._kube = KubeProcess()
         self.kube: Any = self._kube.proxy
@@ -59,6 +61,7 @@ class Stage:
             agent=settings.agent,
             make=settings.make,
             down_after_ms=5000,
+            engine=True,
             log_level="debug" if settings.rounds <= 3 else "info",
             agent_args=settings.agent_args,
         )
@@ -72,6 +75,7 @@ class Stage:
             self.clients = self._child(Clients, self._kube.url, self._kube.token, settings.writers)
             self.recorder = self._child(Recorder, hosts)
         except BaseException:
+            self.cluster.save_logs(logs)
             self.stop()
             raise
         self.peers = self.cluster.peers()
@@ -108,7 +112,6 @@ class Run:
         self.failed: list[str] = []
         self.verdicts: list[tuple[str, Verdict]] = []
         self._stage: Stage | None = None
-        self._logs = settings.logs
 
     def run(self) -> bool:
         """True: every round was as it should."""
@@ -131,7 +134,7 @@ class Run:
         names = self.settings.names
         name = names[number % len(names)] if self.settings.in_order else rng.choice(names)
         if self._stage is None:
-            self._stage = Stage(self.settings, self.net, rng)
+            self._stage = Stage(self.settings, self.net, rng, self._logs_of(f"start-{number}"))
             mode = "on" if self._stage.append_only else "off"
             launch = "with" if self._stage.cluster.launch else "without"
             self.tell(f"cluster is up: appendonly {mode}, {launch} the launch helper")
@@ -144,14 +147,15 @@ class Run:
         self.tell(f"{where} {name:32s} {word:4s} {verdict.text()} [{story(world)}]")
         if not verdict.ok:
             self.failed.append(f"{number} {name}")
-            if self._logs is None:
-                self._logs = Path(tempfile.mkdtemp(prefix="redis-pod-agent-chaos-"))
-            folder = self._logs / f"round-{number}-{name}"
+            folder = self._logs_of(f"round-{number}-{name}")
             stage.cluster.save_logs(folder)
             (folder / "story.txt").write_text(long_story(world, verdict), encoding="utf-8")
             self.tell(f"  logs: {folder}")
             stage.stop()
             self._stage = None
+
+    def _logs_of(self, what: str) -> Path:
+        return (self.settings.logs or Path(tempfile.gettempdir())) / f"chaos-{os.getpid()}-{what}"
 
     def _play(self, number: int, name: str, stage: Stage, world: World) -> Verdict:
         labels = stage.kube.roles()

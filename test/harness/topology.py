@@ -37,6 +37,7 @@ SENTINELS = "sentinels.test"  # the one name of all
 REDIS_PORT, SENTINEL_PORT, HTTP_PORT = 6379, 26379, 8080
 PORT_MIN, PORT_MAX = 10_000, 32_000
 PORT_ATTEMPTS = 100
+MECHANISMS = "crash hand-over gone repair harmless enforce peer-demotion sweep fence".split()
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Options:
     make: Make = SYSTEM
     agent: Path = AGENT
     agents: bool = True
+    engine: bool = False  # the agents act; off, they only label what Sentinels do
     down_after_ms: int = 1000
     failover_timeout_ms: int = 6000
     password: str | None = None
@@ -318,6 +320,8 @@ class Topology:
             if self.kube.get_pod(member.pod) is None:
                 self.kube.create_pod(member.pod, ip=member.host)
             args += self.kube.agent_args(member.pod)
+        if not o.engine:
+            args += [f"--{mechanism}=off" for mechanism in MECHANISMS]
         return [*args, *o.agent_args]
 
     def _secret(self, name: str, value: str) -> Path:
