@@ -327,7 +327,8 @@ static struct target apply_precedence(const struct role *r, const struct role_in
     /* The label goes with the mastership; Redis that died meanwhile is a case of its own. */
     if (in->handing_over && r->state == ROLE_MASTER && in->local != ROLE_LOCAL_DEAD &&
         in->local != ROLE_LOCAL_SILENT) {
-        return hold();
+        bool taken = is_demoted_by_peer(r, in, false);
+        return taken ? want(ROLE_DEMOTED, ROLE_WHY_PEER_DEMOTED, in->demoted_by_epoch) : hold();
     }
     enum role_state coming = t.hold ? r->state : t.state;
     if (in->terminating && coming != ROLE_MASTER) {
