@@ -151,6 +151,8 @@ def judge(facts: Facts, rules: Rules) -> Verdict:
         v.failures.append(f"{len(old)} writes are lost that every replica had")
     if rules.master_stays and facts.last is not None and facts.last != facts.first:
         v.failures.append(f"{facts.first} was replaced by {facts.last} without need")
+    if v.gap_ms > rules.gap_max_s * 1000:
+        v.failures.append(f"no write was acknowledged for {v.gap_ms:.0f} ms")
     limit = 0.0 if rules.no_overlap else OVERLAP_MAX_S
     if v.overlap_ms > limit * 1000:
         v.failures.append(f"two labelled masters took writes for {v.overlap_ms:.0f} ms")

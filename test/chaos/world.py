@@ -33,6 +33,7 @@ class Rules:
     excused: str = ""  # why writes may be lost even after the new master was named
     volatile: bool = False  # every copy in memory ends, and there is none on a disk
     master_stays: bool = False
+    gap_max_s: float = 60.0  # between two acknowledged writes, of all writers together
     no_overlap: bool = False  # not for a moment two that are labelled and take writes
 
 
