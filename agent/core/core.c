@@ -535,6 +535,7 @@ static void gather(struct core *c)
     memcpy(in->run_id, c->local.run_id, sizeof in->run_id);
     evidence_newest(&c->evidence, c->now_us, &in->newest);
     in->verdict = evidence_verdict(&c->evidence, &in->newest, in->run_id, c->now_us);
+    in->vouched = evidence_vouches(&c->evidence, &in->newest, in->run_id, c->now_us);
     uint64_t selected_us = 0;
     uint64_t eager_epoch =
         c->cfg.eager ? evidence_eager(&c->evidence, &in->newest, c->now_us, &selected_us) : 0;

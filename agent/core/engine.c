@@ -136,6 +136,7 @@ static void keep_mark(struct core *c)
     memcpy(c->mark.replid, in->replid, sizeof c->mark.replid);
     c->mark.offset = master ? in->master_offset : in->slave_offset;
     c->mark.seen_us = c->local.info_us;
+    memcpy(c->mark.run_id, c->local.run_id, sizeof c->mark.run_id);
 }
 
 static void issue_looks(struct core *c, struct core_actions *out)

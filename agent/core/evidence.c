@@ -300,6 +300,19 @@ enum verdict evidence_verdict(const struct evidence *ev, const struct newest *ne
     return newest->proving > 0 ? VERDICT_ME : VERDICT_NONE;
 }
 
+bool evidence_vouches(const struct evidence *ev, const struct newest *newest, const char *run_id,
+                      uint64_t now_us)
+{
+    unsigned vouching = 0;
+    for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
+        const struct view *v = &ev->sentinels[i].view;
+        bool names_me = counts(ev, i, now_us) && v->knows_master && addr_eq(&v->addr, &v->named) &&
+                        evidence_is_me(ev, &v->named);
+        vouching += names_me && run_id[0] != '\0' && strcmp(v->run_id, run_id) == 0 ? 1 : 0;
+    }
+    return is_majority(vouching, newest->n);
+}
+
 static unsigned count_votes(const struct evidence *ev, const char *leader_id, uint64_t epoch)
 {
     unsigned votes = 0;

@@ -49,6 +49,7 @@ struct view {
     uint64_t epoch;
     uint64_t others; /* Sentinels that it knows beside itself */
     uint64_t quorum;
+    uint64_t down_after_us; /* 0 not told */
 };
 
 struct vote {
@@ -117,6 +118,10 @@ void evidence_newest(const struct evidence *ev, uint64_t now_us, struct newest *
 /* run_id: of the local Redis; "" not known, then nothing is proven about me. */
 enum verdict evidence_verdict(const struct evidence *ev, const struct newest *newest,
                               const char *run_id, uint64_t now_us);
+
+/* A majority of the fresh views that name me know the process of this run-id. */
+bool evidence_vouches(const struct evidence *ev, const struct newest *newest, const char *run_id,
+                      uint64_t now_us);
 
 /* The eager rule: epoch of a failover above newest that a Sentinel leads, elected by the
  * votes of a majority, whose selected replica is me, and no higher epoch has been heard;

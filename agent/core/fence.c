@@ -90,15 +90,16 @@ static uint64_t silent_since(const struct core *c)
     return need <= count ? times[need - 1] : 0;
 }
 
-/* An online replica that has acknowledged after `since_us`, or one that could have. */
-static void replicas_since(const struct core *c, uint64_t since_us, bool *ret_any, bool *ret_acked)
+/* There is a replica; one has acknowledged within fence_after_us. lag_s is as old as its INFO. */
+static void ask_replicas(const struct core *c, bool *ret_any, bool *ret_acked)
 {
     const struct info *in = &c->local.info;
-    uint64_t silence_s = u64_since(c->now_us, since_us) / 1000000;
+    uint64_t age_us = u64_since(c->now_us, c->local.info_us);
     *ret_any = *ret_acked = false;
     for (size_t i = 0; i < in->replicas_kept; i++) {
         *ret_any = *ret_any || in->replicas[i].online;
-        *ret_acked = *ret_acked || (in->replicas[i].online && in->replicas[i].lag_s < silence_s);
+        uint64_t lag_us = u64_min(in->replicas[i].lag_s, 1000000) * 1000000 + age_us;
+        *ret_acked = *ret_acked || (in->replicas[i].online && lag_us < c->cfg.fence_after_us);
     }
 }
 
@@ -117,11 +118,13 @@ static bool is_isolated(const struct core *c)
     uint64_t since_us = silent_since(c);
     bool had;
     bool acked;
-    if (since_us == 0 || c->role.state != ROLE_MASTER || c->local.state != ROLE_LOCAL_MASTER ||
+    /* A peer may have demoted its label meanwhile: it still takes writes. */
+    bool labelled = c->role.state == ROLE_MASTER || c->role.state == ROLE_DEMOTED;
+    if (since_us == 0 || !labelled || c->local.state != ROLE_LOCAL_MASTER ||
         u64_since(c->now_us, since_us) < c->cfg.fence_after_us) {
         return false;
     }
-    replicas_since(c, since_us, &had, &acked);
+    ask_replicas(c, &had, &acked);
     return (had || c->stand.had_replica) && !acked && !is_alone_in_set(c);
 }
 

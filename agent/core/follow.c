@@ -34,6 +34,26 @@ static bool follows_already(const struct core *c, const struct info *target)
            strcmp(c->members.at[x].info.run_id, target->run_id) == 0;
 }
 
+/* A Sentinel's failover above newest is under way: the promoted one is no stray. */
+static bool is_being_promoted(const struct core *c)
+{
+    const struct newest *n = &c->input.newest;
+    for (size_t i = 0; i < c->sentinel_slots; i++) {
+        const struct sentinel *s = &c->evidence.sentinels[i];
+        bool fresh =
+            s->view.asked_us != 0 && u64_since(c->now_us, s->view.asked_us) <= VIEW_FRESH_US;
+        bool flagged = s->view.knows_master && addr_eq(&s->view.addr, &n->addr) &&
+                       (s->view.flags & (1U << SENTINEL_FLAG_FAILOVER)) != 0;
+        bool told = s->failover.open && s->failover.epoch > n->epoch;
+        bool selected = evidence_is_me(&c->evidence, &s->failover.selected) &&
+                        u64_since(c->now_us, s->failover.selected_us) < FOLLOW_SELECTED_US;
+        if ((fresh && (flagged || told)) || (told && selected)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_asked_for(const struct core *c)
 {
     const struct newest *n = &c->input.newest;
@@ -52,6 +72,9 @@ static void follow_or_enforce(struct core *c, struct core_actions *out)
     if (!is_asked_for(c) || c->local.role_us == 0 ||
         (!is_master &&
          (c->local.role.role != REDIS_ROLE_SLAVE || addr_eq(&c->local.role.master, &n->addr)))) {
+        return;
+    }
+    if (is_master && is_being_promoted(c)) {
         return;
     }
     /* The view that names it must be younger than a candidacy's end. */

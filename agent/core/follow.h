@@ -22,6 +22,7 @@
 #define FOLLOW_PAUSE_MS 1000U           /* harmless: the pause's expiry */
 #define FOLLOW_PAUSE_AGAIN_US 10000000U /* at most one such pause in so long */
 #define FOLLOW_WATCH_US 50000U
+#define FOLLOW_SELECTED_US 5000000U /* a Sentinel has so long to finish what selected me */
 
 struct follow {
     uint64_t op; /* REPLICAOF under way; 0 none */

@@ -55,7 +55,8 @@ bool members_read(struct members *m, size_t slot, uint64_t *op, uint64_t now_us,
 {
     REQUIRE(slot < MEMBERS_MAX);
     struct member *p = &m->at[slot];
-    if (!p->up || p->op != 0) {
+    bool failed = p->failed_us != 0 && u64_since(now_us, p->failed_us) < MEMBERS_RETRY_US;
+    if (!p->up || p->op != 0 || failed) {
         return false;
     }
     struct core_action *a = core_actions_add(out, ACT_READ_MEMBER);
@@ -72,6 +73,7 @@ void members_up(struct members *m, size_t slot, uint64_t now_us)
     if (addr_is_set(&p->addr)) {
         p->up = true;
         p->refusals = 0;
+        p->failed_us = 0;
         p->down_us = now_us;
         p->info_us = 0;
         p->op = 0;
@@ -103,6 +105,7 @@ void members_info(struct members *m, size_t slot, uint64_t op, const struct info
         return;
     }
     p->op = 0;
+    p->failed_us = info == NULL ? p->asked_us : 0;
     if (info != NULL) {
         p->info = *info;
         p->info_us = p->asked_us;

@@ -12,6 +12,7 @@
 #include "lib/codec/info.h"
 
 #define MEMBERS_KEEP_US 60000000U
+#define MEMBERS_RETRY_US 10000U /* after a read that came to nothing */
 
 struct member {
     struct addr addr; /* unset: the slot is free */
@@ -22,7 +23,8 @@ struct member {
     uint64_t refused_us;
     uint64_t op; /* of the read under way; 0 none */
     uint64_t asked_us;
-    uint64_t info_us; /* when what `info` holds was asked; 0: nothing of this connection */
+    uint64_t failed_us; /* when the last read was asked that came to nothing; 0: it did not */
+    uint64_t info_us;   /* when what `info` holds was asked; 0: nothing of this connection */
     struct info info;
 };
 

@@ -105,6 +105,7 @@ static bool follow_run_id(struct role *r, const struct role_input *in)
         return false;
     }
     bool another = r->run_id[0] != '\0';
+    r->replaced = another && (r->state == ROLE_MASTER || r->state == ROLE_DEMOTED);
     memcpy(r->run_id, in->run_id, sizeof r->run_id);
     r->old_me_since_us = 0;
     return another;
@@ -112,7 +113,12 @@ static bool follow_run_id(struct role *r, const struct role_input *in)
 
 static void follow_clocks(struct role *r, const struct role_input *in)
 {
-    if (in->verdict != VERDICT_OLD_ME || in->local != ROLE_LOCAL_MASTER) {
+    if (in->vouched || in->local == ROLE_LOCAL_SLAVE) {
+        r->replaced = false;
+    }
+    /* Sentinels that have just switched know no run-id: the agent's own memory speaks then. */
+    bool old_me = in->verdict == VERDICT_OLD_ME || (in->verdict == VERDICT_ME && r->replaced);
+    if (!old_me || in->local != ROLE_LOCAL_MASTER) {
         r->old_me_since_us = 0;
     } else if (r->old_me_since_us == 0) {
         r->old_me_since_us = in->now_us;
@@ -225,7 +231,8 @@ static struct target table_master(const struct role *r, const struct role_input 
     }
     /* A candidate that has its votes may be about to name another. */
     bool contested = in->foreign_vote && r->state != ROLE_MASTER;
-    switch (in->verdict) {
+    enum verdict verdict = in->verdict == VERDICT_ME && r->replaced ? VERDICT_OLD_ME : in->verdict;
+    switch (verdict) {
     case VERDICT_OFF:
     case VERDICT_COUNT:
     case VERDICT_NONE:

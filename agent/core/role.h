@@ -98,6 +98,7 @@ struct role_input {
     char run_id[RUN_ID_LEN + 1]; /* of the running process; "" not known */
     struct newest newest;
     enum verdict verdict;
+    bool vouched;         /* a majority names this very process, by its run-id */
     uint64_t eager_epoch; /* evidence_eager and ROLE turned master afterwards; else 0 */
     bool mirror;
     uint64_t epoch_heard; /* highest epoch that the Sentinels are known to have reached */
@@ -134,6 +135,7 @@ struct role {
     uint64_t regression_epoch;
     uint64_t regression_since_us; /* 0: none under way */
     char run_id[RUN_ID_LEN + 1];  /* of the process that holds the state */
+    bool replaced;                /* a former process held it, and nobody vouches for this one */
     uint64_t old_me_since_us;     /* 0: not so */
     uint64_t eager_epoch;
     uint64_t eager_since_us;

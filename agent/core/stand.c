@@ -41,6 +41,7 @@ void stand_on_local_up(struct core *c)
 {
     struct stand *s = &c->stand;
     s->process_dead = false;
+    s->up_us = c->now_us;
     s->closed_us = s->refused_us = s->dead_us = s->kick_us = 0;
 }
 
@@ -98,8 +99,9 @@ static bool came_back_behind(const struct core *c)
 {
     const struct stand *s = &c->stand;
     const struct info *in = &c->local.info;
-    return s->was_master && s->was_run_id[0] != '\0' && c->mark.known && c->local.connected &&
-           c->local.run_id[0] != '\0' && strcmp(c->local.run_id, s->was_run_id) != 0 &&
+    return c->mark.known && c->local.connected && c->local.run_id[0] != '\0' &&
+           strcmp(c->local.run_id, c->mark.run_id) != 0 &&
+           u64_since(c->now_us, s->up_us) < STAND_CRASH_FOR_US &&
            c->local.state == ROLE_LOCAL_MASTER && info_has(in, INFO_MASTER_OFFSET) &&
            in->master_offset < c->mark.offset;
 }
@@ -277,12 +279,15 @@ static uint64_t rank_us(struct core *c, uint64_t what)
 static bool is_crash(const struct core *c, enum why *ret)
 {
     const struct stand *s = &c->stand;
-    if (!c->cfg.on.crash || !named_is_me(c) || !s->was_master || !s->had_replica) {
+    if (!c->cfg.on.crash || !named_is_me(c)) {
         return false;
     }
     if (came_back_behind(c)) {
         *ret = WHY_BEHIND;
-        return u64_since(c->now_us, s->was_master_us) < STAND_CRASH_FOR_US;
+        return true;
+    }
+    if (!s->was_master || !s->had_replica) {
+        return false;
     }
     *ret = s->process_dead ? WHY_PROCESS_ENDED : WHY_REFUSED_TWICE;
     return s->dead_us != 0 && u64_since(s->dead_us, s->was_master_us) <= ENGINE_MARK_FRESH_US &&

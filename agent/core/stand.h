@@ -46,6 +46,7 @@ struct stand {
     bool process_dead;
     uint64_t closed_us;  /* an established connection was lost; 0 none since the last up */
     uint64_t refused_us; /* first refused connect since */
+    uint64_t up_us;      /* connected since */
     uint64_t dead_us;    /* proven dead since; 0 not */
     uint64_t kick_us;    /* the second connect is due; 0 none */
     bool was_master;     /* labelled master by proof when it was last seen alive … */

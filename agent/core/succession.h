@@ -50,7 +50,8 @@
 #define SUCCESSION_JITTER_MIN_US 1000U
 #define SUCCESSION_JITTER_MAX_US 30000U
 #define SUCCESSION_PAUSE_MS 2000U /* the pause's own expiry */
-#define SUCCESSION_IDS_MAX 8      /* of own candidacies, remembered */
+#define SUCCESSION_PAUSE_MIN_MS 500U
+#define SUCCESSION_IDS_MAX 8 /* of own candidacies, remembered */
 
 #define SUCCESSION_STATES(X)           \
     X(SUCCESSION_IDLE, "idle")         \
@@ -75,6 +76,7 @@ struct mark {
     char replid[RUN_ID_LEN + 1];
     int64_t offset;
     uint64_t seen_us;
+    char run_id[RUN_ID_LEN + 1]; /* of the process that was in sync */
 };
 
 struct succession_ballot {

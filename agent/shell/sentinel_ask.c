@@ -91,7 +91,8 @@ static void on_view_done(struct redis_batch *b)
                           .flags = r->first.flags,
                           .epoch = r->first.config_epoch,
                           .others = r->first.num_other_sentinels,
-                          .quorum = r->first.quorum};
+                          .quorum = r->first.quorum,
+                          .down_after_us = u64_min(r->first.down_after_ms, UINT32_MAX) * 1000};
         memcpy(v.run_id, r->first.run_id, sizeof v.run_id);
         ev.u.view = &v;
     } else if (whole && r->no_master && !r->has_first && !r->has_named) {

@@ -24,6 +24,7 @@ struct role_input facts(enum role_state state, enum role_local local, enum verdi
                             .local_since_us = NOW_US - ROLE_DEAD_US / 2,
                             .run_id = RUN_A,
                             .verdict = verdict,
+                            .vouched = verdict == VERDICT_ME,
                             .epoch_heard = EPOCH,
                             .own_label = state,
                             .own_label_epoch = EPOCH,

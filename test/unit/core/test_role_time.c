@@ -348,6 +348,39 @@ static void test_token_survives_the_agents_restart(void **state)
     assert_turns_at(&r, &rebuilt, NOW_US + 1 + ROLE_REGRESSION_US, ROLE_DEMOTED);
 }
 
+/* Sentinels that have just switched know no run-id yet: the agent remembers the process. */
+static void test_restarted_before_sentinels_know_it(void **state)
+{
+    (void)state;
+    struct role r = role_in(ROLE_MASTER);
+    struct role_input in = facts(ROLE_MASTER, ROLE_LOCAL_MASTER, VERDICT_ME);
+    step_at(&r, &in, NOW_US);
+    assert_state(&r, ROLE_MASTER);
+    memcpy(in.run_id, RUN_B, sizeof in.run_id);
+    in.vouched = false;
+    step_at(&r, &in, NOW_US + 1);
+    assert_state(&r, ROLE_PENDING);
+    in.vouched = true;
+    step_at(&r, &in, NOW_US + 2);
+    assert_state(&r, ROLE_MASTER);
+}
+
+static void test_hand_over_keeps_the_label_until_it_is_taken(void **state)
+{
+    (void)state;
+    struct role r = role_in(ROLE_MASTER);
+    struct role_input in = facts(ROLE_MASTER, ROLE_LOCAL_MASTER, VERDICT_ME);
+    step_at(&r, &in, NOW_US);
+    in.handing_over = true;
+    in.local = ROLE_LOCAL_SLAVE;
+    step_at(&r, &in, NOW_US + 1);
+    assert_state(&r, ROLE_MASTER);
+    in.own_label = ROLE_DEMOTED;
+    in.demoted_by_epoch = r.epoch + 2;
+    step_at(&r, &in, NOW_US + 2);
+    assert_state(&r, ROLE_DEMOTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +403,8 @@ int main(void)
         cmocka_unit_test(test_demotion_that_is_claimed),
         cmocka_unit_test(test_demotion_without_proof_stays),
         cmocka_unit_test(test_demotion_is_not_unclaimed_by_an_older_clock),
+        cmocka_unit_test(test_restarted_before_sentinels_know_it),
+        cmocka_unit_test(test_hand_over_keeps_the_label_until_it_is_taken),
         cmocka_unit_test(test_token_survives_the_agents_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
