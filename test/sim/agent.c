@@ -90,15 +90,20 @@ static void arm_timer(struct world *w, unsigned i)
     agent_post(w, i, due_us - w->now_us, m);
 }
 
-static void defer(struct agent *g, const struct core_event *ev)
+static void defer(struct world *w, unsigned i, const struct core_event *ev)
 {
-    REQUIRE(g->deferred_count < ARRAY_LEN(g->deferred));
+    struct agent *g = at(w, i);
+    if (g->deferred_count == ARRAY_LEN(g->deferred)) {
+        sim_fail(w, "spin", "agent-%u is refused, and asks again at once, and again: %s", i,
+                 core_event_type_name(ev->type));
+        return;
+    }
     g->deferred[g->deferred_count++] = *ev;
 }
 
 void agent_defer(struct world *w, unsigned i, const struct core_event *ev)
 {
-    defer(at(w, i), ev);
+    defer(w, i, ev);
 }
 
 static void send(struct world *w, unsigned i, unsigned conn, enum request_kind kind,
@@ -107,20 +112,19 @@ static void send(struct world *w, unsigned i, unsigned conn, enum request_kind k
     struct core_event refused;
     if (!request_send(w, i, conn, kind, a)) {
         request_refused(&refused, a);
-        defer(at(w, i), &refused);
+        defer(w, i, &refused);
     }
 }
 
 static void execute_read(struct world *w, unsigned i, const struct core_action *a)
 {
-    struct agent *g = at(w, i);
     bool local = a->type == ACT_READ_LOCAL;
     unsigned conn = local ? CONN_LOCAL : CONN_COMMANDS(a->slot);
     struct core_event refused = {.type = local ? CORE_LOCAL_ROLE : CORE_SENTINEL_VIEW,
                                  .op = a->op,
                                  .slot = a->slot};
     if (!request_send(w, i, conn, local ? REQUEST_ROLE : REQUEST_VIEW, a)) {
-        defer(g, &refused);
+        defer(w, i, &refused);
     }
 }
 
@@ -133,7 +137,6 @@ static void kick(struct world *w, unsigned i, unsigned conn)
 
 static void execute(struct world *w, unsigned i, const struct core_action *a)
 {
-    struct agent *g = at(w, i);
     struct core_event refused = {.op = a->op, .slot = a->slot};
     switch (a->type) {
     case ACT_READ_LOCAL:
@@ -178,7 +181,7 @@ static void execute(struct world *w, unsigned i, const struct core_action *a)
         if (!kube_request(w, i, a)) {
             refused.type = CORE_API_DONE;
             refused.u.api.outcome = API_UNREACHABLE;
-            defer(g, &refused);
+            defer(w, i, &refused);
         }
         return;
     case ACT_DEMOTE_PEER:
@@ -244,7 +247,7 @@ void agent_feed(struct world *w, unsigned i, struct core_event *ev)
     uint64_t life = g->life;
     g->stepping = true;
     step(w, i, ev);
-    for (size_t k = 0; k < g->deferred_count && g->life == life; k++) {
+    for (size_t k = 0; k < g->deferred_count && g->life == life && !w->failed; k++) {
         struct core_event refused = g->deferred[k];
         step(w, i, &refused);
     }
@@ -444,6 +447,7 @@ void agent_kill(struct world *w, unsigned i)
     }
     sim_trace(w, "agent-%u dies", i);
     g->running = g->stopped = false;
+    g->ended_us = w->now_us;
     g->life++;
     g->watch = WATCH_IDLE;
     drop_inbox(g);

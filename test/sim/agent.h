@@ -166,6 +166,7 @@ struct agent {
     bool stopped; /* SIGSTOP */
     uint64_t life;
     uint64_t started_us;
+    uint64_t ended_us;   /* died last */
     uint64_t resumed_us; /* start, or end of the last stop */
     uint64_t clock_us;   /* its monotonic clock minus the world's */
     int64_t wall_offset_ms;

@@ -225,17 +225,12 @@ void conn_lost(struct world *w, unsigned i, unsigned conn, enum local_down why)
     renew(w, c, CONN_DOWN, &ends);
     uint64_t gen = c->gen;
     c->tries = was_up ? 0 : c->tries + 1;
-    bool ends_first = sim_chance(w, 500);
-    if (ends_first) {
-        request_tell_ended(w, i, conn, &ends, false);
-    }
+    /* In this order, as lib/io/redis_conn.h promises. */
+    request_tell_ended(w, i, conn, &ends, false);
     if (w->agents[i].life != life) {
         return; /* it was killed meanwhile */
     }
     tell_down(w, i, conn, why, was_up);
-    if (!ends_first && w->agents[i].life == life) {
-        request_tell_ended(w, i, conn, &ends, false);
-    }
     bool closed = is_member(conn) && !w->agents[i].member_open[conn_slot(conn)];
     if (c->gen != gen || closed) {
         return; /* the core has kicked it already, or no longer wants it */

@@ -277,6 +277,8 @@ static void rebuild_sentinels(struct world *w)
     }
     for (unsigned k = 0; k < w->cfg.sentinels; k++) {
         if (all || sim_chance(w, 400)) {
+            w->engine.promotion_count = 0; /* epochs begin anew */
+            memset(w->engine.promotions, 0, sizeof w->engine.promotions);
             sentinel_kill(w, k);
             sentinel_fresh(w, k, master);
             (void)fault_later(w, fault_ms(w, 50, 4000), start_sentinel, k);

@@ -216,8 +216,13 @@ static void check_fence(struct world *w, unsigned i)
         t->fence_us = w->now_us;
         return;
     }
-    enum role_state state = w->agents[i].core.role.state;
-    if (u64_since(w->now_us, t->fence_us) > FENCE_US && (state == ROLE_FENCED) != fence) {
+    const struct role *r = &w->agents[i].core.role;
+    enum role_state state = r->state;
+    /* A master hands over before it is fenced; one that is cut off fences itself. */
+    bool hands_over = fence && w->cfg.on.hand_over && w->agents[i].core.handover.running;
+    bool by_itself = !fence && w->cfg.on.fence && r->reason == ROLE_WHY_ISOLATED;
+    if (u64_since(w->now_us, t->fence_us) > FENCE_US && (state == ROLE_FENCED) != fence &&
+        !hands_over && !by_itself) {
         sim_fail(w, "fence", "the fence of redis-%u is %s, and its role is %s", i,
                  fence ? "set" : "lifted", role_state_name(state));
     }

@@ -34,6 +34,7 @@
  *   named-writes      what a master acknowledged that a majority named is not lost while it,
  *                     the network and the Sentinels are well
  *   provoked          no Sentinel takes a master for dead that has only been paused
+ *   spin              what is refused is not asked for again at once, for ever
  *   liveness          with everything switched on the set finds to one master when faults end
  *
  * Where the API, a clock, a watch or a Sentinel is made to fail, the bound begins anew when

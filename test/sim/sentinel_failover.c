@@ -114,7 +114,7 @@ static bool is_eligible(const struct world *w, const struct sentinel_model *s, u
     uint64_t link_limit_us =
         10 * w->cfg.down_after_us +
         (master_down ? u64_since(w->now_us, s->redis[s->master].s_down_us) : 0);
-    return r->known && (int)i != s->master && !r->s_down && r->connected && !r->says_master &&
+    return r->known && (int)i != s->master && !r->s_down && r->connected &&
            u64_since(w->now_us, r->available_us) <= 5 * PING_PERIOD_US && r->info_us != 0 &&
            u64_since(w->now_us, r->info_us) <= info_limit_us && r->link_down_us <= link_limit_us;
 }

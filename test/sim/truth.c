@@ -202,9 +202,10 @@ static const char *against_eager(const struct world *w, unsigned i, uint64_t epo
         unsigned votes = (unsigned)__builtin_popcount(e->votes);
         if (2 * votes <= w->cfg.sentinels) {
             why = "the Sentinel that selected it was not elected by a majority";
-        } else if (e->promoted_us == 0) {
+        } else if (e->promoted_us == 0 && w->engine.named != (int)i) {
             why = "it was selected and not promoted";
-        } else if (u64_since(w->now_us, e->promoted_us) > EAGER_WINDOW_US && !is_under_way(w, e)) {
+        } else if (u64_since(w->now_us, e->promoted_us) > EAGER_WINDOW_US && !is_under_way(w, e) &&
+                   w->engine.named != (int)i) {
             why = "its promotion is too long ago";
         } else {
             return NULL;
