@@ -1,6 +1,7 @@
 #include "agent/core/core.h"
 
 #include "agent/core/engine.h"
+#include "agent/core/pods.h"
 
 #include "lib/base/check.h"
 
@@ -261,99 +262,7 @@ static void on_launch(struct core *c, uint64_t op, struct core_actions *out)
                    a->launch == LAUNCH_REPLICA ? &n->addr : NULL, n->epoch);
 }
 
-/* ---- events: Pods ---- */
-
-static bool is_own(const struct core *c, const struct pod *p)
-{
-    return strcmp(p->name, c->pod_name) == 0;
-}
-
-/* My set: the Pods of my controller. Until my own Pod has been read nobody is a peer. */
-static bool is_peer(const struct core *c, const struct pod *p)
-{
-    return c->label.observed && c->label.seen.controller_uid[0] != '\0' &&
-           strcmp(p->controller_uid, c->label.seen.controller_uid) == 0;
-}
-
-static size_t peer_slot(const struct core *c, const char *name)
-{
-    for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
-        if (strcmp(c->peers[i].name, name) == 0) {
-            return i;
-        }
-    }
-    return CORE_PEERS_MAX;
-}
-
-static void on_pod(struct core *c, const struct pod *p)
-{
-    if (is_own(c, p)) {
-        label_observe(&c->label, p, c->now_us);
-        c->own_listed = true;
-        return;
-    }
-    size_t i = peer_slot(c, p->name);
-    if (i == CORE_PEERS_MAX) {
-        /* Before the own Pod is known every Pod may be a peer; the question is asked when
-         * the set is read. */
-        if (c->label.observed && !is_peer(c, p)) {
-            return;
-        }
-        i = peer_slot(c, "");
-    }
-    if (i == CORE_PEERS_MAX) {
-        c->peers_dropped++;
-        return;
-    }
-    if (c->peers[i].name[0] != '\0' && strcmp(c->peers[i].uid, p->uid) != 0) {
-        stand_on_pod_gone(c, &c->peers[i]);
-        peer_forget(c, i);
-    }
-    c->peers[i] = *p;
-    c->peer_listed[i] = true;
-}
-
-static void on_pod_gone(struct core *c, const struct pod *p)
-{
-    if (is_own(c, p)) {
-        if (strcmp(p->uid, c->label.uid) == 0) {
-            label_doubt(&c->label);
-        }
-        return;
-    }
-    size_t i = peer_slot(c, p->name);
-    if (i < CORE_PEERS_MAX) {
-        stand_on_pod_gone(c, &c->peers[i]);
-        peer_forget(c, i);
-        c->peers[i] = (struct pod){.name = ""};
-    }
-}
-
-static void on_pods_resync(struct core *c)
-{
-    memset(c->peer_listed, 0, sizeof c->peer_listed);
-    c->own_listed = false;
-    c->listing = true;
-    c->peers_dropped = 0;
-}
-
-static void on_pods_synced(struct core *c)
-{
-    for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
-        if (c->peers[i].name[0] != '\0' && (!c->peer_listed[i] || !is_peer(c, &c->peers[i]))) {
-            if (is_peer(c, &c->peers[i])) {
-                stand_on_pod_gone(c, &c->peers[i]);
-            }
-            peer_forget(c, i);
-            c->peers[i] = (struct pod){.name = ""};
-        }
-    }
-    if (c->listing && !c->own_listed && c->label.observed) {
-        label_doubt(&c->label);
-    }
-    c->listing = false;
-    c->peers_synced = true;
-}
+/* ---- events: the API server ---- */
 
 static void on_api_done(struct core *c, const struct core_event *ev, struct core_actions *out)
 {
@@ -452,16 +361,16 @@ static void take(struct core *c, const struct core_event *ev, struct core_action
         on_hello(c, ev->u.hello);
         return;
     case CORE_PODS_RESYNC:
-        on_pods_resync(c);
+        pods_resync(c);
         return;
     case CORE_POD:
-        on_pod(c, ev->u.pod);
+        pods_seen(c, ev->u.pod);
         return;
     case CORE_POD_GONE:
-        on_pod_gone(c, ev->u.pod);
+        pods_gone(c, ev->u.pod);
         return;
     case CORE_PODS_SYNCED:
-        on_pods_synced(c);
+        pods_synced(c);
         return;
     case CORE_API_DONE:
         on_api_done(c, ev, out);
@@ -496,31 +405,6 @@ static void take(struct core *c, const struct core_event *ev, struct core_action
     case CORE_DRAIN:
         handover_request(c, ev->u.drain.by, ev->u.drain.target, ev->u.drain.budget_us, out);
         return;
-    }
-}
-
-static void gather_peers(const struct core *c, struct role_input *in)
-{
-    in->lowest_ordinal = c->ordinal >= 0;
-    for (size_t i = 0; i < CORE_PEERS_MAX; i++) {
-        const struct pod *p = &c->peers[i];
-        if (p->name[0] == '\0' || !is_peer(c, p)) {
-            continue;
-        }
-        if (p->ordinal >= 0 && p->ordinal < c->ordinal) {
-            in->lowest_ordinal = false;
-        }
-        if (strcmp(p->role, role_state_name(ROLE_MASTER)) != 0) {
-            continue;
-        }
-        if (!in->peer_master || p->role_epoch > in->peer_master_epoch) {
-            in->peer_master_epoch = p->role_epoch;
-            in->peer_master_first = false;
-        }
-        in->peer_master = true;
-        if (p->role_epoch == in->peer_master_epoch && p->ordinal < c->ordinal) {
-            in->peer_master_first = true;
-        }
     }
 }
 
@@ -562,7 +446,7 @@ static void gather(struct core *c)
     in->held = c->follow.paused_us != 0;
     in->isolated = c->fence.isolated && c->fence.state == FENCE_ON;
     in->peers_synced = c->peers_synced;
-    gather_peers(c, in);
+    pods_gather(c, in);
 }
 
 static void decide(struct core *c, struct core_actions *out)
