@@ -427,7 +427,12 @@ static void gather(struct core *c)
         in->eager_epoch = eager_epoch;
     }
     in->epoch_heard = evidence_epoch_heard(&c->evidence);
-    in->mirror = evidence_mirror(&c->evidence, &in->newest, c->now_us);
+    /* ROLE master is first seen when a new connection asks; a failover of before that counts
+     * where newest is of before it, too. */
+    uint64_t since_us = c->stand.newest_us != 0 && evidence_is_me(&c->evidence, &in->newest.addr)
+                            ? c->stand.newest_us
+                            : 0;
+    in->mirror = evidence_mirror(&c->evidence, &in->newest, since_us, c->now_us);
 
     const struct pod *own = &c->label.seen;
     in->own_observed = c->label.observed;

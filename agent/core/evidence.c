@@ -381,13 +381,14 @@ bool evidence_selects_me(const struct evidence *ev, uint64_t now_us, uint64_t wi
     return false;
 }
 
-bool evidence_mirror(const struct evidence *ev, const struct newest *newest, uint64_t now_us)
+bool evidence_mirror(const struct evidence *ev, const struct newest *newest, uint64_t since_us,
+                     uint64_t now_us)
 {
     for (size_t i = 0; i < EVIDENCE_SENTINELS_MAX; i++) {
         const struct failover *f = &ev->sentinels[i].failover;
         bool above = f->epoch == 0 || !newest->known || f->epoch > newest->epoch;
         if (f->open && above && counts(ev, i, now_us) && addr_is_set(&f->selected) &&
-            !evidence_is_me(ev, &f->selected)) {
+            !evidence_is_me(ev, &f->selected) && f->selected_us >= since_us) {
             return true;
         }
     }

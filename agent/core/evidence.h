@@ -138,8 +138,10 @@ void evidence_forget_epochs(struct evidence *ev);
 bool evidence_selects_me(const struct evidence *ev, uint64_t now_us, uint64_t within_us);
 
 /* The mirror rule: a Sentinel with a fresh view runs a failover above newest that has
- * selected another than me. */
-bool evidence_mirror(const struct evidence *ev, const struct newest *newest, uint64_t now_us);
+ * selected another than me. since_us: when this Redis became master; what was selected before says
+ * nothing against that. */
+bool evidence_mirror(const struct evidence *ev, const struct newest *newest, uint64_t since_us,
+                     uint64_t now_us);
 
 /* When the next fresh view will expire; UINT64_MAX: none is fresh. */
 uint64_t evidence_next_deadline(const struct evidence *ev, uint64_t now_us);

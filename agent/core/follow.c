@@ -141,7 +141,9 @@ static const struct failover *failover_to_other(const struct core *c)
     for (size_t i = 0; i < c->sentinel_slots; i++) {
         const struct failover *o = &c->evidence.sentinels[i].failover;
         bool above = o->epoch == 0 || !n->known || o->epoch > n->epoch;
-        if (o->open && above && addr_is_set(&o->selected) &&
+        /* Of before this one was named: it is over, whatever its flag says. */
+        bool old = evidence_is_me(&c->evidence, &n->addr) && o->selected_us < c->stand.newest_us;
+        if (o->open && above && !old && addr_is_set(&o->selected) &&
             !evidence_is_me(&c->evidence, &o->selected)) {
             return o;
         }

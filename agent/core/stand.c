@@ -126,7 +126,7 @@ static bool local_says(const struct core *c, enum redis_role role)
 
 static bool is_held(const struct core *c)
 {
-    return local_says(c, REDIS_ROLE_SLAVE) && c->local.role.master.port == 1;
+    return local_says(c, REDIS_ROLE_SLAVE) && c->local.role.link != REPL_LINK_CONNECTED;
 }
 
 static bool sentinel_fails_over(const struct core *c)
@@ -381,9 +381,15 @@ static bool may_return(const struct core *c)
 {
     const struct stand *s = &c->stand;
     if (!c->cfg.on.repair || s->named_us == 0 || !engine_majority_names(c) ||
-        u64_since(c->now_us, s->named_us) < STAND_RETURN_US || stand_sees_candidate(c)) {
+        u64_since(c->now_us, s->named_us) < STAND_RETURN_US || stand_sees_candidate(c) ||
+        c->local.info_us < s->named_us || !info_has(&c->local.info, INFO_MASTER_OFFSET)) {
         return false;
     }
+    int64_t mine = c->local.info.master_offset;
+    if (info_has(&c->local.info, INFO_SLAVE_OFFSET) && c->local.info.slave_offset > mine) {
+        mine = c->local.info.slave_offset;
+    }
+    mine = mine > 1 ? mine : 1; /* 0 and 1: never had anything */
     for (size_t i = 0; i < MEMBERS_MAX; i++) {
         const struct member *m = &c->members.at[i];
         const struct pod *pod = engine_pod_at(c, &m->addr);
@@ -392,12 +398,11 @@ static bool may_return(const struct core *c)
         }
         const struct info *in = asked_lately(c, i);
         if (in == NULL || in->role != REDIS_ROLE_SLAVE || !info_has(in, INFO_SLAVE_OFFSET) ||
-            u64_max((uint64_t)in->slave_offset, (uint64_t)in->master_offset) >
-                (uint64_t)c->local.info.master_offset) {
+            in->slave_offset > mine || in->master_offset > mine) {
             return false;
         }
     }
-    return c->local.info_us != 0 && info_has(&c->local.info, INFO_MASTER_OFFSET);
+    return true;
 }
 
 void stand_step(struct core *c, struct core_actions *out)
@@ -426,9 +431,8 @@ void stand_step(struct core *c, struct core_actions *out)
     } else {
         s->tries = 0;
     }
-    if (may_return(c) && c->succession.state == SUCCESSION_IDLE &&
-        !addr_eq(&c->follow.target, &n->addr)) {
-        c->follow.target = n->addr; /* once */
+    if (may_return(c) && c->succession.state == SUCCESSION_IDLE && c->now_us >= s->retry_us) {
+        s->retry_us = c->now_us + STAND_RETRY_MAX_US;
         (void)engine_order(c, out, MECHANISM_LAUNCH, MEMBER_LOCAL, ORDER_PROMOTE, NULL, 0,
                            u64_since(c->now_us, c->local.info_us));
         engine_ask_local(c, true);

@@ -11,8 +11,8 @@
  *           majority, and somebody began what nobody ended: votes for a candidate, a
  *           promotion, a Sentinel's failover that is stuck, no failover at all. A first sight is
  *           given SUCCESSION_YIELD_US (Sentinels STAND_SENTINEL_US) and the rank's share.
- *   return  nobody else can: the Sentinels name this Redis, which was started held, no member
- *           has more than it, and nobody has stood for STAND_RETURN_US
+ *   return  nobody else can: the Sentinels name this Redis, which is a slave without a link (it
+ *           was started held, or follows one that follows it), no member has more than it, and nobody has stood for STAND_RETURN_US
  *
  * Rank: the agent of a Redis that was promoted already stands first, the others by ordinal,
  * STAND_RANK_US apart with as much jitter, so that one stands and the others watch. */

@@ -128,6 +128,17 @@ static unsigned majority_of_n(const struct core *c)
     return (unsigned)u64_max(n / 2 + 1, u64_min(quorum, n));
 }
 
+bool succession_is_twin(const struct core *c, size_t slot)
+{
+    const char *id = c->evidence.sentinels[slot].id;
+    for (size_t i = 0; i < slot && id[0] != '\0'; i++) {
+        if (c->sentinel_up[i] && strcmp(c->evidence.sentinels[i].id, id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* How many have voted for one candidate that is neither mine nor older than newest: the
  * largest such group. */
 static unsigned foreign_votes(const struct core *c, uint64_t above)
@@ -142,7 +153,8 @@ static unsigned foreign_votes(const struct core *c, uint64_t above)
         }
         for (size_t k = 0; k < EVIDENCE_SENTINELS_MAX; k++) {
             const struct vote *o = &c->evidence.sentinels[k].vote;
-            same += o->epoch == v->epoch && strcmp(o->leader_id, v->leader_id) == 0 ? 1 : 0;
+            bool agrees = o->epoch == v->epoch && strcmp(o->leader_id, v->leader_id) == 0;
+            same += agrees && !succession_is_twin(c, k) ? 1 : 0;
         }
         most = same > most ? same : most;
     }
@@ -203,6 +215,9 @@ static struct gathered count_gathered(struct core *c, struct core_actions *out)
     struct gathered g = {.all = true};
     for (size_t i = 0; i < c->sentinel_slots; i++) {
         const struct view *v = &c->evidence.sentinels[i].view;
+        if (succession_is_twin(c, i)) {
+            continue;
+        }
         if (!looked_since(c, i, s->state_us)) {
             g.all = g.all && !c->sentinel_up[i];
             continue;
@@ -264,7 +279,8 @@ static void ask_votes(struct core *c, struct core_actions *out)
     }
     memset(s->ballots, 0, sizeof s->ballots);
     for (size_t i = 0; i < c->sentinel_slots; i++) {
-        if (!c->sentinel_up[i] || c->look[i].seen_us == 0 || !succession_names_replaced(c, i)) {
+        if (!c->sentinel_up[i] || c->look[i].seen_us == 0 || !succession_names_replaced(c, i) ||
+            succession_is_twin(c, i)) {
             continue;
         }
         struct core_action *a = core_actions_add(out, ACT_VOTE);

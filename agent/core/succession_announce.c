@@ -105,7 +105,12 @@ static void announce(struct core *c, struct core_actions *out)
     for (size_t i = 0; i < c->sentinel_slots; i++) {
         const struct sentinel_instance *as = lender(&c->look[i].look);
         const struct sentinel_instance *whom = chosen_in(c, i);
-        if (!c->sentinel_up[i] || c->look[i].seen_us == 0 || as == NULL || whom == NULL) {
+        /* One that is about to switch away from the chosen one would keep both the epoch and
+         * its own way (sentinel.c: the same address is no change, its failover goes on). */
+        const struct view *v = &c->evidence.sentinels[i].view;
+        bool leaving = v->knows_master && !addr_eq(&v->addr, &v->named) && is_chosen(c, &v->addr);
+        if (!c->sentinel_up[i] || c->look[i].seen_us == 0 || as == NULL || whom == NULL ||
+            leaving || succession_is_twin(c, i)) {
             continue;
         }
         struct core_action *a = core_actions_add(out, ACT_ANNOUNCE);
@@ -134,6 +139,9 @@ bool succession_step_confirm(struct core *c, struct core_actions *out)
     bool overtaken = false;
     for (size_t i = 0; i < c->sentinel_slots; i++) {
         const struct view *v = &c->evidence.sentinels[i].view;
+        if (succession_is_twin(c, i)) {
+            continue;
+        }
         if (!c->sentinel_up[i] || v->asked_us == 0 || v->asked_us < s->state_us) {
             all = all && !c->sentinel_up[i];
             continue;

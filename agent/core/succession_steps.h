@@ -24,6 +24,8 @@ uint64_t succession_in_state_us(const struct core *c);
 bool succession_is_out_of_time(const struct core *c);
 /* The last order is not answered yet: false. Else its outcome. */
 bool succession_answered(const struct core *c, enum outcome *ret);
+/* One Sentinel behind two connections has one vote: a slot before this one speaks for it. */
+bool succession_is_twin(const struct core *c, size_t slot);
 /* This Sentinel names the master that is being replaced. */
 bool succession_names_replaced(const struct core *c, size_t slot);
 

@@ -85,7 +85,7 @@ static uint64_t eager(const struct evidence *ev)
 static bool mirror(const struct evidence *ev)
 {
     struct newest n = newest_at(ev, NOW_US + 10);
-    return evidence_mirror(ev, &n, NOW_US + 10);
+    return evidence_mirror(ev, &n, 0, NOW_US + 10);
 }
 
 static void test_eager(void **state)
