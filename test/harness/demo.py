@@ -1,4 +1,4 @@
-"""The demo: a real failover, and the label that follows it. See scripts/demo."""
+"""The demo: a hand-over, a crash and a restart, beside Sentinel alone. See scripts/demo."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from types import FrameType
 
 from . import kube_fake
-from .follow import RoleProbe, SwitchMasterLabeller, Writer, labelled_master
+from .demo_sets import STEP_TIMEOUT_S, Drain, Seen, Side, force_failover, make_sides
 from .kube_api import KubeApi, Unavailable
-from .topology import Member, Options, Topology
+from .topology import Member, Topology
 
-DOWN_AFTER_MS = 1000
-FAILOVER_TIMEOUT_MS = 6000
-STEP_TIMEOUT_S = 20
-DEMOTED_TIMEOUT_S = 5
+OURS, THEIRS = "with the agents", "Sentinel alone"
 KEEP_POLL_S = 0.05
 KEEP_RESTART_S = 3
 BAR_WIDTH = 40
@@ -94,137 +91,128 @@ def pods_table(top: Topology) -> None:
     say()
 
 
-@dataclass
-class Timeline:
-    """When what was seen; milliseconds after the kill."""
-
-    old: str
-    new: str
-    sdown: float
-    elected: float
-    role: float
-    switch: float
-    label: float
-    baseline_label: float
-    write: float
-    baseline_write: float
-
-    def show(self) -> None:
-        rows = [
-            ("killed", 0.0, 0.0),
-            ("a Sentinel misses it (+sdown)", self.sdown, self.sdown),
-            ("a Sentinel is elected (+elected-leader)", self.elected, self.elected),
-            (f"ROLE of {self.new} turns to master", self.role, self.role),
-            ("first +switch-master", None, self.switch),
-            ("label acknowledged", self.label, self.baseline_label),
-            ("first write by the label", self.write, self.baseline_write),
-        ]
-        head = f"ms after kill -9 of {self.old}"
-        say(bold(f"  {head:<40} {'with the agents':>17} {'by +switch-master':>19}"))
-        for text, ours, theirs in rows:
-            a = "" if ours is None else f"{ours:.1f}"
-            say(f"  {text:<40} {a:>17} {theirs:>19.1f}")
-        say()
-        say(bold("  for clients, no master to write to"))
-        longest = max(self.write, self.baseline_write)
-        for text, ms in (
-            ("with the agents", self.write),
-            ("by +switch-master", self.baseline_write),
-        ):
-            bar = "█" * max(1, round(BAR_WIDTH * ms / longest))
-            paint = green if ms == self.write else dim
-            say(f"  {text:<18} {paint(f'{bar:<{BAR_WIDTH}}')} {ms:5.0f} ms")
+Row = tuple[str, float | None, float | None]
 
 
-class Failover:
-    """Kills the master and collects when what was seen, with and without the agents."""
+def table(head: str, rows: list[Row], unit: str = "ms") -> None:
+    """What was seen, ours and theirs; None: it did not happen, or nobody looked."""
 
-    def __init__(self, top: Topology) -> None:
-        assert top.kube is not None
-        self.top = top
-        self.kube = top.kube
-        self.baseline = SwitchMasterLabeller(top)
-        self.writer = Writer(top, lambda: labelled_master(self.kube.label_history), "by-label")
-        self.follower = Writer(top, lambda: self.baseline.master, "by-switch-master")
+    def cell(value: float | None) -> str:
+        if value is None:
+            return "-"
+        return f"{value:.1f}" if unit == "ms" and value < 100 else f"{value:.0f}"
 
-    def start(self, master: Member) -> None:
-        self.baseline.start(master)
-        self.writer.start()
-        self.follower.start()
-        wait(lambda: self.writer.ledger and self.follower.ledger, "the writers write")
-
-    def run(self, old: Member) -> tuple[Member, Timeline]:
-        probes = [RoleProbe(self.top, m) for m in self.top.pods if m is not old]
-        for probe in probes:
-            probe.start()
-        killed = time.monotonic()
-        self.top.kill_redis(old)
-        try:
-            wait(lambda: self.writer.first_after(killed, old.pod), "a write by the label")
-            wait(
-                lambda: self.follower.first_after(killed, old.pod),
-                "a write by the +switch-master subscriber",
-            )
-        finally:
-            for probe in probes:
-                probe.stop()
-        flipped = [p for p in probes if p.flipped is not None]
-        if len(flipped) != 1:
-            raise Failed(f"{len(flipped)} replicas became masters, not one")
-        return flipped[0].member, self._timeline(killed, old, flipped[0])
-
-    def _timeline(self, killed: float, old: Member, probe: RoleProbe) -> Timeline:
-        new = probe.member.pod
-
-        def ms(what: str, t: float | None) -> float:
-            if t is None:
-                raise Failed(f"not seen: {what}")
-            return (t - killed) * 1000
-
-        labels = (c.t for c in self.kube.label_history if (c.pod, c.label) == (new, "master"))
-        patches = (t for t, pod in self.baseline.acknowledged if pod == new)
-        return Timeline(
-            old=old.pod,
-            new=new,
-            sdown=ms("+sdown", self.baseline.first("+sdown", killed)),
-            elected=ms("+elected-leader", self.baseline.first("+elected-leader", killed)),
-            role=ms("the new ROLE", probe.flipped),
-            switch=ms("+switch-master", self.baseline.first("+switch-master", killed)),
-            label=ms("the label", next((t for t in labels if t > killed), None)),
-            baseline_label=ms("the baseline's label", next((t for t in patches), None)),
-            write=ms("a write by the label", self.writer.first_after(killed, old.pod)),
-            baseline_write=ms(
-                "a write by the baseline", self.follower.first_after(killed, old.pod)
-            ),
-        )
-
-    def stop(self) -> None:
-        """Idempotent."""
-        for part in (self.writer, self.follower):
-            if part.is_alive():
-                part.stop()
-        self.baseline.stop()
-
-    def missing(self, master: Member) -> int:
-        """How many acknowledged writes this Redis does not have."""
-        have = set(self.top.ask(master, "LRANGE", self.writer.key, "0", "-1") or [])
-        return sum(str(ack.number) not in have for ack in self.writer.ledger)
+    if head:
+        say(bold(f"  {head:<46} {OURS:>16} {THEIRS:>16}"))
+    for text, ours, theirs in rows:
+        say(f"  {text:<46} {cell(ours):>16} {cell(theirs):>16}")
 
 
-def restart_old(top: Topology, old: Member) -> tuple[float, float]:
-    """(seconds to the label demoted, seconds to replica), from the start of the process."""
-    t = time.monotonic()
-    say(f"{bold(f'{old.pod} comes back')}, and its ROLE says master until a Sentinel corrects it.")
+def bars(head: str, ours: float, theirs: float) -> None:
     say()
-    top.start_redis(old, None)
-    wait(lambda: top.labels()[old.pod] == "demoted", f"{old.pod} demoted", DEMOTED_TIMEOUT_S)
-    demoted = time.monotonic() - t
-    say(f"  {'labelled demoted: no Service points at it':<44} {demoted * 1000:6.0f} ms")
-    say(f"  {dim('Sentinel takes about ten seconds to make it a replica …')}")
-    wait(lambda: top.labels()[old.pod] == "replica", f"{old.pod} becomes a replica")
-    replica = time.monotonic() - t
-    say(f"  {'labelled replica':<44} {replica * 1000:6.0f} ms")
-    return demoted, replica
+    say(bold(f"  {head}"))
+    for text, ms in ((OURS, ours), (THEIRS, theirs)):
+        bar = "█" * max(1, round(BAR_WIDTH * ms / max(ours, theirs)))
+        paint = green if ms == ours else dim
+        say(f"  {text:<16} {paint(f'{bar:<{BAR_WIDTH}}')} {ms:6.0f} ms")
+    say()
+
+
+def show_handover(ours: Seen, theirs: Seen, lost: tuple[int, int]) -> None:
+    head = "ms after /drain, or SENTINEL FAILOVER"
+    rows: list[Row] = [
+        (f"ROLE of {ours.new.pod}, {theirs.new.pod} turns to master", ours.role_ms, theirs.role_ms),
+        ("all Sentinels name it", ours.named_ms, theirs.named_ms),
+        ("label acknowledged", ours.label_ms, theirs.label_ms),
+        ("first write by the label", ours.write_ms, theirs.write_ms),
+        ("longest gap between two writes", ours.gap_ms, theirs.gap_ms),
+    ]
+    table(head, rows)
+    table("", [("acknowledged writes that are lost", *lost)], "writes")
+    say()
+
+
+def show_crash(ours: Seen, theirs: Seen) -> None:
+    rows: list[Row] = [
+        ("killed", 0.0, 0.0),
+        ("a Sentinel misses it (+sdown)", ours.sdown_ms, theirs.sdown_ms),
+        (f"ROLE of {ours.new.pod}, {theirs.new.pod} turns to master", ours.role_ms, theirs.role_ms),
+        ("all Sentinels name it", ours.named_ms, theirs.named_ms),
+        ("label acknowledged", ours.label_ms, theirs.label_ms),
+        ("first write by the label", ours.write_ms, theirs.write_ms),
+    ]
+    table(f"ms after kill -9 of {ours.old.pod}, {theirs.old.pod}", rows)
+    bars("for clients, no master to write to", ours.write_ms, theirs.write_ms)
+
+
+@dataclass
+class Return:
+    """An old master that starts again, and clients that never left its address."""
+
+    replica_ms: float
+    taken: int  # writes by it
+    thrown_away: int  # of these
+
+
+class Acts:
+    """What is shown, first with the agents, then with Sentinel alone."""
+
+    def __init__(self, ours: Side, theirs: Side) -> None:
+        self.ours = ours
+        self.theirs = theirs
+        self.drain: list[str] = []
+        self.lost = {"hand-over": (0, 0), "crash": (0, 0)}
+
+    def hand_over(self) -> tuple[Seen, Seen]:
+        def drain(old: Member) -> None:
+            call = Drain(old)
+            call.start()
+            self.drain = call.lines
+
+        ours = self._change(self.ours, drain)
+        theirs = self._change(self.theirs, lambda _: force_failover(self.theirs.top))
+        wait(
+            lambda: self.theirs.top.role(theirs.old) == "slave",
+            f"{theirs.old.pod} becomes a replica",
+        )
+        self._count("hand-over", ours, theirs)
+        return ours, theirs
+
+    def crash(self) -> tuple[Seen, Seen]:
+        for side in (self.ours, self.theirs):
+            side.stray_at = side.top.master().pod  # they never leave its address
+        ours = self._change(self.ours, self.ours.top.kill_redis)
+        theirs = self._change(self.theirs, self.theirs.top.kill_redis)
+        self._count("crash", ours, theirs)
+        return ours, theirs
+
+    def come_back(self, seen: Seen) -> Return:
+        side, old = seen.side, seen.old
+        wait(side.top.agreed, "the Sentinels agree on a master")
+        began = time.monotonic()
+        side.top.start_redis(old, None)
+        wait(lambda: side.top.role(old) == "slave", f"{old.pod} becomes a replica")
+        replica_ms = (time.monotonic() - began) * 1000
+        side.stray_at = None
+        wait(lambda: side.top._synced(old), f"{old.pod} is in sync")
+        taken = [a for a in list(side.stray.ledger) if a.t > began]
+        return Return(replica_ms, len(taken), side.missing(side.stray, taken))
+
+    @staticmethod
+    def _change(side: Side, begin: Callable[[Member], None]) -> Seen:
+        try:
+            seen = Seen(side, side.top.master(), begin)
+            seen.wait()
+        except AssertionError as error:
+            raise Failed(str(error)) from None
+        return seen
+
+    def _count(self, what: str, ours: Seen, theirs: Seen) -> None:
+        counts = []
+        for seen in (ours, theirs):
+            acks = [a for a in list(seen.side.writer.ledger) if a.t > seen.began - 1]
+            counts.append(seen.side.missing(seen.side.writer, acks))
+        self.lost[what] = (counts[0], counts[1])
 
 
 def show_commands(top: Topology) -> None:
@@ -279,42 +267,67 @@ class Keeper:
             start()
 
 
-def play(top: Topology, stack: contextlib.ExitStack) -> None:
-    step("Redis, Sentinels and agents start", top.start)
-    pods_table(top)
-    old = top.master()
-    failover = Failover(top)
-    stack.callback(failover.stop)
-    failover.start(old)
-    say(f"A writer finds the master by the label alone. {bold(f'kill -9 of {old.pod}')}:")
+def play(ours: Side, theirs: Side, stack: contextlib.ExitStack) -> None:
+    step("Redis, Sentinels and agents start", ours.top.start)
+    step("the same without agents, for comparison", theirs.top.start)
+    pods_table(ours.top)
+    for side in (ours, theirs):
+        stack.callback(side.stop)
+        side.start()
+    acts = Acts(ours, theirs)
+    say(f"Writers find the master by the label alone. {bold('A planned hand-over')}:")
     say()
-    new, times = failover.run(old)
-    times.show()
-    pods_table(top)
-    demoted, replica = restart_old(top, old)
-    failover.stop()
-    wait(top.settled, "labels, ROLE and Sentinels agree")
-    pods_table(top)
-    summary(failover, new, times, demoted, replica)
-    if times.write >= times.baseline_write:
-        raise Failed("the agents were not faster than +switch-master")
+    handed = acts.hand_over()
+    say(f"  {dim(acts.drain[-1] if acts.drain else 'no verdict')}")
+    show_handover(*handed, acts.lost["hand-over"])
+    say(f"{bold('kill -9 of the master')}:")
+    say()
+    crashed = acts.crash()
+    show_crash(*crashed)
+    say(f"{bold('The old master comes back')}, and some clients never left its address:")
+    say()
+    back, their_back = (acts.come_back(seen) for seen in crashed)
+    show_return(back, their_back)
+    for side in (ours, theirs):
+        side.stop()
+    wait(ours.top.settled, "labels, ROLE and Sentinels agree")
+    pods_table(ours.top)
+    summary(acts, crashed, back, their_back)
+    if crashed[0].write_ms >= crashed[1].write_ms:
+        raise Failed("the agents were not faster than Sentinel alone")
+    if acts.lost["hand-over"][0] > 0:
+        raise Failed("acknowledged writes are lost in a planned hand-over")
 
 
-def summary(
-    failover: Failover, new: Member, times: Timeline, demoted: float, replica: float
-) -> None:
-    writes, missing = len(failover.writer.ledger), failover.missing(new)
-    sooner = times.baseline_write - times.write
+def show_return(ours: Return, theirs: Return) -> None:
+    table("ms after its start", [("it is a replica", ours.replica_ms, theirs.replica_ms)])
+    rows: list[Row] = [
+        ("writes it took before", ours.taken, theirs.taken),
+        ("of these thrown away", ours.thrown_away, theirs.thrown_away),
+    ]
+    table("", rows, "writes")
+
+
+def summary(acts: Acts, crashed: tuple[Seen, Seen], ours: Return, theirs: Return) -> None:
+    a, b = crashed
     say(bold("Summary"))
     for what, text in (
-        ("the label", f"followed ROLE by {times.label - times.role:.1f} ms"),
-        ("clients", f"wrote {sooner:.0f} ms sooner than by +switch-master"),
-        ("writes", f"{writes} acknowledged, {missing} of them missing on {new.pod}"),
-        (times.old, f"demoted {demoted * 1000:.0f} ms after its return, a replica {replica:.1f} s"),
-    ):
+        ("crash", f"clients wrote again after {a.write_ms:.0f} ms instead of {b.write_ms:.0f} ms"),
+        (
+            "hand-over",
+            "{} acknowledged writes lost, with Sentinel alone {}".format(*acts.lost["hand-over"]),
+        ),
+        ("restart", f"{ours.thrown_away} writes thrown away, with Sentinel alone "
+         f"{theirs.thrown_away}"),
+        (
+            "ledger",
+            f"{len(acts.ours.writer.ledger)} writes acknowledged, lost in the crash: "
+            f"{acts.lost['crash'][0]}",
+        ),
+    ):  # fmt: skip
         say(f"  {what:<10} {text}")
     say()
-    say(green(f"{new.pod} is the master, {times.old} its replica, and all labels are true."))
+    say(green(f"{a.new.pod} is the master, {a.old.pod} its replica, and all labels are true."))
 
 
 def run(args: argparse.Namespace, stack: contextlib.ExitStack) -> None:
@@ -322,18 +335,20 @@ def run(args: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     stack.callback(kube.stop)
     real = args.api == "real"
     step("etcd and kube-apiserver start" if real else "the stand-in API server starts", kube.start)
-    options = Options(down_after_ms=DOWN_AFTER_MS, failover_timeout_ms=FAILOVER_TIMEOUT_MS)
-    top = Topology(kube, options)
-    stack.callback(top.stop)
+    ours, theirs = make_sides(kube)
+    for side in (theirs, ours):
+        stack.callback(side.top.stop)
     try:
-        play(top, stack)
+        play(ours, theirs, stack)
     except Failed as error:
-        top.keep_folder = True
-        raise Failed(f"{error}\nThe logs are in {top.folder}") from None
+        ours.top.keep_folder = theirs.top.keep_folder = True
+        folders = f"{ours.top.folder} and {theirs.top.folder}"
+        raise Failed(f"{error}\nThe logs are in {folders}") from None
     if args.keep:
+        theirs.top.stop()
         say()
-        show_commands(top)
-        Keeper(top).run()
+        show_commands(ours.top)
+        Keeper(ours.top).run()
 
 
 def interrupted(_signal: int, _frame: FrameType | None) -> None:

@@ -230,10 +230,11 @@ class Topology:
             argv += ["--requirepass", o.password, "--masterauth", o.password]
         if master is not None:
             argv += ["--replicaof", f"{self.name_of(master)} {master.redis_port}"]
-        member.redis = Process(
-            [*argv, *o.redis_args, *extra], member.folder / "redis.log", cwd=member.folder
-        )
+        member.redis = self.spawn_redis(member, [*argv, *o.redis_args, *extra])
         self.wait(lambda: self._answers(member), 10, f"{member.pod} answers")
+
+    def spawn_redis(self, member: Member, argv: list[str]) -> Process:
+        return Process(argv, member.folder / "redis.log", cwd=member.folder)
 
     def start_sentinel(self, member: Member, master: Member | None = None) -> None:
         """From its own configuration where there is one, else from nothing."""
