@@ -74,6 +74,8 @@ class Cluster(Topology):
         path = member.folder / "redis.conf"
         if not path.exists():
             path.write_text(self._redis_conf(member, master), encoding="utf-8")
+        # A round may have set it for a while, and CONFIG REWRITE kept it.
+        extra = ("--rdb-key-save-delay", "0", *extra)
         argv = [self.options.make.server, str(path), *extra]
         if self.launch is not None and not self._first_start:
             socket = str(member.folder / "launch.sock")
