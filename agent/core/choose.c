@@ -32,8 +32,10 @@ static int history_rank(const struct core *c, const struct info *in)
 {
     const struct mark *m = &c->mark;
     int64_t least = m->offset - (int64_t)u64_min(c->cfg.max_lag_bytes, INT64_MAX / 2);
+    bool has_data = in->role == REDIS_ROLE_SLAVE && offset_of(in) > 1;
+    int otherwise = has_data && stand_is_desperate(c) ? 1 : 0;
     if (!m->known || !info_has(in, INFO_REPLID)) {
-        return 0;
+        return otherwise;
     }
     bool continues = info_has(in, INFO_REPLID2) && strcmp(in->replid2, m->replid) == 0 &&
                      info_has(in, INFO_SECOND_OFFSET) && in->second_offset >= least;
@@ -46,7 +48,7 @@ static int history_rank(const struct core *c, const struct info *in)
     if (continues) {
         return 2;
     }
-    return strcmp(in->replid, m->replid) == 0 && offset_of(in) >= least ? 1 : 0;
+    return strcmp(in->replid, m->replid) == 0 && offset_of(in) >= least ? 1 : otherwise;
 }
 
 bool succession_may_choose(const struct core *c, size_t slot, const struct addr *replaced,

@@ -300,6 +300,43 @@ static void distrust(struct core *c, uint64_t gap_us, struct core_actions *out)
     }
 }
 
+/* What only the mechanisms that act have asked for. */
+static void take_for_engine(struct core *c, const struct core_event *ev, struct core_actions *out)
+{
+    switch ((int)ev->type) {
+    case CORE_SENTINEL_LOOK:
+        on_sentinel_look(c, ev);
+        return;
+    case CORE_SENTINEL_VOTE:
+        succession_on_vote(c, ev->slot, ev->op, ev->u.vote.outcome, &ev->u.vote.vote);
+        return;
+    case CORE_SENTINEL_DONE:
+        succession_on_done(c, ev->slot, ev->op, ev->u.outcome);
+        return;
+    case CORE_MEMBER_UP:
+        members_up(&c->members, ev->slot, c->now_us);
+        return;
+    case CORE_MEMBER_DOWN:
+        members_lost(&c->members, ev->slot, ev->u.down == LOCAL_DOWN_REFUSED, c->now_us);
+        return;
+    case CORE_MEMBER_INFO:
+        members_info(&c->members, ev->slot, ev->op, ev->u.info);
+        return;
+    case CORE_ORDER_DONE:
+        on_order_done(c, ev, out);
+        return;
+    case CORE_LAUNCH:
+        on_launch(c, ev->op, out);
+        return;
+    case CORE_PROCESS_DEAD:
+        c->stand.process_dead = true;
+        return;
+    case CORE_DRAIN:
+        handover_request(c, ev->u.drain.by, ev->u.drain.target, ev->u.drain.budget_us, out);
+        return;
+    }
+}
+
 static void take(struct core *c, const struct core_event *ev, struct core_actions *out)
 {
     /* One bound for both kinds of slot, Sentinels and members; an order is told by its op. */
@@ -376,34 +413,16 @@ static void take(struct core *c, const struct core_event *ev, struct core_action
         on_api_done(c, ev, out);
         return;
     case CORE_SENTINEL_LOOK:
-        on_sentinel_look(c, ev);
-        return;
     case CORE_SENTINEL_VOTE:
-        succession_on_vote(c, ev->slot, ev->op, ev->u.vote.outcome, &ev->u.vote.vote);
-        return;
     case CORE_SENTINEL_DONE:
-        succession_on_done(c, ev->slot, ev->op, ev->u.outcome);
-        return;
     case CORE_MEMBER_UP:
-        members_up(&c->members, ev->slot, c->now_us);
-        return;
     case CORE_MEMBER_DOWN:
-        members_lost(&c->members, ev->slot, ev->u.down == LOCAL_DOWN_REFUSED, c->now_us);
-        return;
     case CORE_MEMBER_INFO:
-        members_info(&c->members, ev->slot, ev->op, ev->u.info);
-        return;
     case CORE_ORDER_DONE:
-        on_order_done(c, ev, out);
-        return;
     case CORE_LAUNCH:
-        on_launch(c, ev->op, out);
-        return;
     case CORE_PROCESS_DEAD:
-        c->stand.process_dead = true;
-        return;
     case CORE_DRAIN:
-        handover_request(c, ev->u.drain.by, ev->u.drain.target, ev->u.drain.budget_us, out);
+        take_for_engine(c, ev, out);
         return;
     }
 }

@@ -332,7 +332,8 @@ static struct target apply_precedence(const struct role *r, const struct role_in
         return want(ROLE_FENCED, in->isolated ? ROLE_WHY_ISOLATED : ROLE_WHY_FENCE, r->epoch);
     }
     /* The label goes with the mastership; Redis that died meanwhile is a case of its own. */
-    if (in->handing_over && r->state == ROLE_MASTER && in->local != ROLE_LOCAL_DEAD &&
+    bool same = in->run_id[0] == '\0' || !r->replaced;
+    if (in->handing_over && same && r->state == ROLE_MASTER && in->local != ROLE_LOCAL_DEAD &&
         in->local != ROLE_LOCAL_SILENT) {
         bool taken = is_demoted_by_peer(r, in, false);
         return taken ? want(ROLE_DEMOTED, ROLE_WHY_PEER_DEMOTED, in->demoted_by_epoch) : hold();

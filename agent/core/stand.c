@@ -35,6 +35,11 @@ bool stand_sees_candidate(const struct core *c)
            u64_since(c->now_us, c->stand.foreign_us) < SUCCESSION_YIELD_US;
 }
 
+bool stand_is_desperate(const struct core *c)
+{
+    return c->stand.slave_us != 0 && u64_since(c->now_us, c->stand.slave_us) >= STAND_DESPERATE_US;
+}
+
 /* ---- signs of death ---- */
 
 void stand_on_local_up(struct core *c)
@@ -99,8 +104,8 @@ static bool came_back_behind(const struct core *c)
 {
     const struct stand *s = &c->stand;
     const struct info *in = &c->local.info;
-    return c->mark.known && c->local.connected && c->local.run_id[0] != '\0' &&
-           strcmp(c->local.run_id, c->mark.run_id) != 0 &&
+    return c->role.state != ROLE_MASTER && c->mark.known && c->local.connected &&
+           c->local.run_id[0] != '\0' && strcmp(c->local.run_id, c->mark.run_id) != 0 &&
            u64_since(c->now_us, s->up_us) < STAND_CRASH_FOR_US &&
            c->local.state == ROLE_LOCAL_MASTER && info_has(in, INFO_MASTER_OFFSET) &&
            in->master_offset < c->mark.offset;
@@ -220,7 +225,10 @@ void stand_watch(struct core *c, struct core_actions *out)
         bool local;
         promoted = was_promoted(c, i, &local) || promoted;
     }
-    first_sight(&s->slave_us, n->known && slave, c->now_us);
+    bool unlike = in != NULL && !slave;
+    s->slave_seen_us = slave ? c->now_us : s->slave_seen_us;
+    bool lately = s->slave_us != 0 && u64_since(c->now_us, s->slave_seen_us) < STAND_SIGHT_US;
+    first_sight(&s->slave_us, n->known && (slave || (lately && !unlike)), c->now_us);
     first_sight(&s->named_us, named_me && is_held(c), c->now_us);
     first_sight(&s->promoted_us, promoted, c->now_us);
     first_sight(&s->failover_us, n->known && sentinel_fails_over(c), c->now_us);

@@ -12,7 +12,8 @@
  *           promotion, a Sentinel's failover that is stuck, no failover at all. A first sight is
  *           given SUCCESSION_YIELD_US (Sentinels STAND_SENTINEL_US) and the rank's share.
  *   return  nobody else can: the Sentinels name this Redis, which is a slave without a link (it
- *           was started held, or follows one that follows it), no member has more than it, and nobody has stood for STAND_RETURN_US
+ *           was started held, or follows one that follows it), no member has more than it, and
+ *           nobody has stood for STAND_RETURN_US
  *
  * Rank: the agent of a Redis that was promoted already stands first, the others by ordinal,
  * STAND_RANK_US apart with as much jitter, so that one stands and the others watch. */
@@ -30,6 +31,8 @@
 #define STAND_RETRY_MAX_US 2000000U
 #define STAND_WATCH_US 100000U       /* newest's master is asked so often while there is doubt */
 #define STAND_ASKED_US 300000U       /* … and its answer counts for so long */
+#define STAND_SIGHT_US 1000000U      /* a sight holds for so long without a new answer */
+#define STAND_DESPERATE_US 30000000U /* nobody is master, and nobody has the known history */
 #define STAND_CRASH_FOR_US 10000000U /* a death is a reason for so long */
 #define STAND_GONE_MAX 8
 #define STAND_GONE_KEEP_US 600000000U
@@ -67,8 +70,9 @@ struct stand {
     uint64_t promoted_us; /* a member, or this Redis, was promoted and is not named */
     uint64_t down_us;     /* down for a majority */
     uint64_t slave_us;    /* newest's master says it is a slave */
-    uint64_t link_us;     /* my link to it is down */
-    uint64_t named_us;    /* it names this Redis, which is a held slave */
+    uint64_t slave_seen_us;
+    uint64_t link_us;  /* my link to it is down */
+    uint64_t named_us; /* it names this Redis, which is a held slave */
 
     uint64_t watch_us; /* next question to newest's master */
     uint64_t retry_us; /* no candidacy before */
@@ -90,6 +94,10 @@ void stand_on_local_down(struct core *c, bool was_connected, enum local_down why
 void stand_on_pod_gone(struct core *c, const struct pod *p);
 /* Whom a Sentinel has voted for, from an event or an answer. */
 void stand_on_vote(struct core *c, const char *id, uint64_t epoch);
+
+/* The master that is named has been a slave for so long that any data is better than none: the
+ * longest replica then counts, whatever its history, as it does for a Sentinel. */
+bool stand_is_desperate(const struct core *c);
 
 /* A foreign vote above newest is younger than SUCCESSION_YIELD_US. */
 bool stand_sees_candidate(const struct core *c);

@@ -511,8 +511,20 @@ static bool advance(struct core *c, struct core_actions *out)
     return false;
 }
 
+/* A master that came back with less has been proven meanwhile: it is healthy now. */
+static bool is_back(const struct core *c)
+{
+    const struct succession *s = &c->succession;
+    bool asks = s->state == SUCCESSION_GATHER || s->state == SUCCESSION_VOTES ||
+                s->state == SUCCESSION_WAIT;
+    return asks && s->why == WHY_BEHIND && c->role.state == ROLE_MASTER;
+}
+
 void succession_step(struct core *c, struct core_actions *out)
 {
+    if (is_back(c)) {
+        succession_give_up(c, WHY_MASTER_IS_BACK, out);
+    }
     while (advance(c, out)) {
     }
 }

@@ -144,6 +144,7 @@ class Build(Scratch):
         (self.root / "test" / "lint").mkdir(parents=True)
         shutil.copy(LINT / "layers.py", self.root / "test" / "lint")
         self.write("test/CMakeLists.txt", "")
+        self.write("agent/launch/CMakeLists.txt", "")
         own = [str(p) for p in (ROOT / "build" / "deps").glob("*/lib/pkgconfig")]
         path = ":".join([*own, os.environ.get("PKG_CONFIG_PATH", "")])
         self.env = {**os.environ, "PKG_CONFIG_PATH": path}
