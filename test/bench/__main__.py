@@ -35,7 +35,7 @@ def measure(report: Report, name: str, args: argparse.Namespace, members: net.Ne
             if members is None:
                 report.skipped(name, "all", net.unavailable() or "not in a namespace")
                 return
-            FAILOVERS[name](report, members, args.quick)
+            FAILOVERS[name](report, members, args.quick, args.rounds)
             return
         if name == "role-latency":
             apis = ("stand-in", "real") if args.api == "both" else (args.api,)
@@ -54,6 +54,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="see scripts/bench --help")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--api", choices=("stand-in", "real", "both"), default="both")
     args = parser.parse_args()
     unknown = [name for name in args.names if name not in NAMES]

@@ -13,7 +13,7 @@ from test.harness.topology import Member
 
 from .load import Ack, Load, sleep_until
 from .report import Goal, Report, note
-from .stage import MEMBERS, ROUND_TIMEOUT_S, Rounds, Stage
+from .stage import MEMBERS, ROUND_TIMEOUT_S, Rounds, Stage, at_most
 
 BENCH = "crash"
 CLIENTS, INTERVAL_US = 4, 2000
@@ -183,8 +183,8 @@ def measure(report: Report, crash: Crash, what: str, count: int, end_s: float | 
     return crash.figures
 
 
-def run(report: Report, net: Net, quick: bool) -> None:
-    counts = COUNTS_QUICK if quick else COUNTS
+def run(report: Report, net: Net, quick: bool, rounds: int | None) -> None:
+    counts = at_most(COUNTS_QUICK if quick else COUNTS, rounds)
     note(f"{BENCH}: {counts}")
     base = measure(report, Crash(net, agents=False), "of the baselines", counts["baseline"], None)
     for launch, write_goal in ((True, Goal(p50=60, p99=250)), (False, Goal(p50=100, p99=250))):

@@ -12,7 +12,7 @@ from test.harness.topology import Member
 from .load import Ack, Load, longest_gap_of_a_client_s, longest_gap_s, sleep_until
 from .report import Goal, Report, note
 from .role_latency import FirstWrite
-from .stage import GRACE_S, ROUND_TIMEOUT_S, BusyLoops, Rounds, Stage
+from .stage import GRACE_S, ROUND_TIMEOUT_S, BusyLoops, Rounds, Stage, at_most
 
 BENCH = "handover"
 CLIENTS, INTERVAL_US = 8, 1250
@@ -128,8 +128,8 @@ def measure(report: Report, net: Net, kind: str, what: str, count: int) -> Figur
     return handover.figures
 
 
-def run(report: Report, net: Net, quick: bool) -> None:
-    counts = COUNTS_QUICK if quick else COUNTS
+def run(report: Report, net: Net, quick: bool, rounds: int | None) -> None:
+    counts = at_most(COUNTS_QUICK if quick else COUNTS, rounds)
     note(f"{BENCH}: {counts}")
     sentinel = measure(report, net, "sentinel", SENTINEL, counts["baseline"])
     patcher = measure(report, net, "patcher", PATCHER, counts["baseline"])

@@ -10,7 +10,7 @@ from test.harness.topology import Member
 
 from .load import sleep_until
 from .report import Goal, Report, note
-from .stage import MEMBERS, Rounds, Stage
+from .stage import MEMBERS, Rounds, Stage, at_most
 
 BENCH = "partition"
 CLIENTS, INTERVAL_US = 8, 1000
@@ -66,16 +66,16 @@ class Partition:
         stage.forget_keys()
 
 
-def run(report: Report, net: Net, quick: bool) -> None:
-    counts = COUNTS_QUICK if quick else COUNTS
+def run(report: Report, net: Net, quick: bool, rounds: int | None) -> None:
+    counts = at_most(COUNTS_QUICK if quick else COUNTS, rounds)
     note(f"{BENCH}: {counts}")
     found: dict[bool, Figures] = {}
     for agents in (False, True):
         partition = Partition(net, agents)
         what = "ours" if agents else SENTINEL
-        rounds = Rounds(partition.make, partition.play, f"{BENCH}, {what}")
-        rounds.run(counts["ours" if agents else "baseline"])
-        for why in rounds.failures:
+        played = Rounds(partition.make, partition.play, f"{BENCH}, {what}")
+        played.run(counts["ours" if agents else "baseline"])
+        for why in played.failures:
             report.missed(BENCH, f"a round: {what}", why)
         found[agents] = partition.figures
     ours, base = found[True], found[False]

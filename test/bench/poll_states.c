@@ -147,22 +147,20 @@ static bool turn(struct target *targets, size_t count, int64_t period_ns)
     return true;
 }
 
-static bool parse(char *text, struct target *out)
+/* KIND:ADDRESS:PORT */
+static bool parse(const char *text, struct target *out)
 {
-    char *rest = NULL;
-    const char *kind = strtok_r(text, ":", &rest);
-    const char *ip = strtok_r(NULL, ":", &rest);
-    const char *port = strtok_r(NULL, ":", &rest);
-    if (kind == NULL || ip == NULL || port == NULL) {
+    char ip[INET_ADDRSTRLEN];
+    const char *address = strchr(text, ':');
+    const char *port = address != NULL ? strchr(address + 1, ':') : NULL;
+    if (port == NULL || (size_t)(port - address - 1) >= sizeof ip) {
         return false;
     }
-    *out = (struct target){.fd = -1, .command = ask_role};
-    if (strcmp(kind, "name") == 0) {
-        out->command = ask_name;
-    } else if (strcmp(kind, "role") != 0) {
-        return false;
-    }
-    return parse_address(ip, port, &out->to);
+    memcpy(ip, address + 1, (size_t)(port - address - 1));
+    ip[port - address - 1] = '\0';
+    bool is_name = strncmp(text, "name:", 5) == 0;
+    *out = (struct target){.fd = -1, .command = is_name ? ask_name : ask_role};
+    return (is_name || strncmp(text, "role:", 5) == 0) && parse_address(ip, port + 1, &out->to);
 }
 
 int main(int argc, char **argv)

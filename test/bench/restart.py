@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from test.chaos.net import Net
 from test.harness.topology import Member
 
-from .load import Ack, sleep_until
+from .load import Load, sleep_until
 from .report import Goal, Report, note
-from .stage import MEMBERS, ROUND_TIMEOUT_S, Rounds, Stage
+from .stage import MEMBERS, ROUND_TIMEOUT_S, Rounds, Stage, at_most
 
 BENCH = "restart"
 KEYS = 3000
@@ -60,13 +60,13 @@ class Restart:
         keys = fill(stage, old, number)
         clients = stage.clients_of(f"stray{number}", CLIENTS, INTERVAL_US, old)
         try:
-            self._play(stage, old, keys, clients.start, clients.stop)
+            self._play(stage, old, keys, clients)
         finally:
             clients.close()
         stage.forget_keys()
 
-    def _play(self, stage: Stage, old: Member, keys: list[str], start, stop) -> None:  # noqa: ANN001
-        start()
+    def _play(self, stage: Stage, old: Member, keys: list[str], clients: Load) -> None:
+        clients.start()
         sleep_until(time.monotonic() + WARM_UP_S)
         began = time.monotonic()
         stage.cluster.kill_redis(old)
@@ -81,7 +81,7 @@ class Restart:
         if noticed:
             replica = stage.wait_role(old, "slave", back)
             self.figures.replica_ms.append((replica - back) * 1000)
-        acks: list[Ack] = stop()
+        acks = clients.stop()
         taken = [a for a in acks if a.t > back]
         master = stage.rest()
         lost = stage.missing(master, [a.key for a in taken])
@@ -145,8 +145,8 @@ def measure(report: Report, played: Restart | ByHand, what: str, count: int) -> 
     return played.figures
 
 
-def run(report: Report, net: Net, quick: bool) -> None:
-    counts = COUNTS_QUICK if quick else COUNTS
+def run(report: Report, net: Net, quick: bool, rounds: int | None) -> None:
+    counts = at_most(COUNTS_QUICK if quick else COUNTS, rounds)
     note(f"{BENCH}: {counts}")
     base = {
         kind: measure(

@@ -3,6 +3,8 @@ on the disk, with agents or with a subscriber of +switch-master in their place."
 
 from __future__ import annotations
 
+import atexit
+import functools
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +29,16 @@ ROUND_TIMEOUT_S = 60
 GRACE_S = 30
 
 
+@functools.cache
+def own_agent() -> Path:
+    """A copy for the whole run, since a build may replace the binary while it is measured."""
+    folder = Path(tempfile.mkdtemp(prefix="redis-pod-agent-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in (AGENT.name, "redis-pod-agent-launch"):
+        shutil.copy2(AGENT.parent / name, folder / name)
+    return folder / AGENT.name
+
+
 class Bare(Cluster):
     """Without agents. Labels are the baseline's, and late; nothing waits for them."""
 
@@ -48,7 +60,7 @@ class Stage:
         self.kube: Any = self._kube.proxy
         self._closers: list[Callable[[], None]] = []
         options = Options(
-            agent=self._own_agent(), agents=agents, engine=True, down_after_ms=DOWN_AFTER_MS
+            agent=own_agent(), agents=agents, engine=True, down_after_ms=DOWN_AFTER_MS
         )
         make = Cluster if agents else Bare
         self.cluster = make(self._kube.kube, net, options, append_only, launch and agents)
@@ -66,13 +78,6 @@ class Stage:
         except BaseException:
             self.stop()
             raise
-
-    def _own_agent(self) -> Path:
-        """A copy, since a build may replace the binary while it is measured."""
-        for name in (AGENT.name, "redis-pod-agent-launch"):
-            if (AGENT.parent / name).exists():
-                shutil.copy2(AGENT.parent / name, self.folder / name)
-        return self.folder / AGENT.name
 
     @property
     def sentinel_hosts(self) -> list[str]:
@@ -261,3 +266,7 @@ class Rounds:
             kept = Path(tempfile.mkdtemp(prefix="redis-pod-agent-bench-failed-"))
             stage.cluster.save_logs(kept)
             note(f"  logs: {kept}")
+
+
+def at_most(counts: dict[str, int], rounds: int | None) -> dict[str, int]:
+    return {what: min(n, rounds or n) for what, n in counts.items()}

@@ -153,26 +153,42 @@ static void leave_others(struct load *l)
     }
 }
 
-static bool obey(struct load *l, char *line)
+/* Copies the next word and returns what follows it; NULL where there is none, or it is too long. */
+static const char *next_word(const char *text, char word[LINE_MAX_LEN])
 {
-    char *rest = NULL;
-    const char *verb = strtok_r(line, " ", &rest);
-    if (verb == NULL) {
+    size_t len = strcspn(text, " ");
+    if (len == 0 || len >= LINE_MAX_LEN) {
+        return NULL;
+    }
+    memcpy(word, text, len);
+    word[len] = '\0';
+    return text[len] == ' ' ? text + len + 1 : text + len;
+}
+
+static void set_running(struct load *l, bool running)
+{
+    l->running = running;
+    l->stopping = !running;
+    for (size_t i = 0; i < l->count && running; i++) {
+        if (l->clients[i].state == IDLE || l->clients[i].state == CLOSED) {
+            l->clients[i].due_ns = now_ns();
+        }
+    }
+}
+
+static bool obey(struct load *l, const char *line)
+{
+    char verb[LINE_MAX_LEN], ip[LINE_MAX_LEN];
+    const char *rest = next_word(line, verb);
+    if (rest == NULL) {
         return false;
     }
     if (strcmp(verb, "start") == 0 || strcmp(verb, "stop") == 0) {
-        l->running = strcmp(verb, "start") == 0;
-        l->stopping = !l->running;
-        for (size_t i = 0; i < l->count && l->running; i++) {
-            if (l->clients[i].state == IDLE || l->clients[i].state == CLOSED) {
-                l->clients[i].due_ns = now_ns();
-            }
-        }
+        set_running(l, strcmp(verb, "start") == 0);
         return true;
     }
-    const char *ip = strtok_r(NULL, " ", &rest);
-    const char *port = strtok_r(NULL, " ", &rest);
-    if (ip == NULL || port == NULL || !parse_address(ip, port, &l->to)) {
+    rest = next_word(rest, ip);
+    if (rest == NULL || !parse_address(ip, rest, &l->to)) {
         return false;
     }
     l->has_target = true;
