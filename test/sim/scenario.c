@@ -185,6 +185,23 @@ static void on_fault(struct world *w, struct sim_msg *m)
     sim_in(w, next_fault_in(w), on_fault)->a = m->a;
 }
 
+static void trace_state(const struct world *w)
+{
+    for (unsigned i = 0; i < w->cfg.pods; i++) {
+        const struct redis *r = &w->redis[i];
+        sim_trace(w, "redis-%u: %s, follows %d, link %d, history %llu (before %llu), offset %lld",
+                  i, r->alive ? "alive" : "dead", r->upstream, (int)r->link,
+                  (unsigned long long)r->replid, (unsigned long long)r->replid2,
+                  (long long)r->offset);
+    }
+    for (unsigned k = 0; k < w->cfg.sentinels; k++) {
+        const struct sentinel_model *s = &w->sentinels[k];
+        sim_trace(w, "sentinel-%u: names %d, watches %d, config %llu, failover %d", k,
+                  s->monitors ? sentinel_named(s) : -1, s->master,
+                  (unsigned long long)s->config_epoch, (int)s->failover);
+    }
+}
+
 void scenario_run(struct world *w)
 {
     scenario_start(w);
@@ -209,6 +226,7 @@ void scenario_run(struct world *w)
     }
     if (!w->failed) {
         sim_trace(w, "the Sentinels never agree again");
+        trace_state(w);
         w->coverage->unsettled++;
         /* Of one Sentinel alone nobody can announce; of more, one may be left behind for good: it
          * took the epoch of an announcement in the middle of its own failover. */
