@@ -55,6 +55,7 @@ enum decision { DECISIONS(RPA_ENUM_MEMBER) DECISION_COUNT };
     X(WHY_ASKED, "it was asked to hand over")                                                    \
     X(WHY_NO_SENTINELS, "fewer than a majority of the Sentinels answer")                         \
     X(WHY_NO_REPLICA, "no replica carries the data set, is close enough and may be promoted")    \
+    X(WHY_UNLISTED, "too few Sentinels list the best replica, which could not be announced")     \
     X(WHY_OTHER_CANDIDATE, "a majority has voted for another candidate")                         \
     X(WHY_OTHER_MASTER, "a majority names another master")                                       \
     X(WHY_SENTINEL_FAILOVER, "a Sentinel's own failover is under way")                           \

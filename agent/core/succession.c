@@ -318,7 +318,9 @@ static bool step_gather(struct core *c, struct core_actions *out)
         succession_give_up(c, WHY_NO_REPLICA, out);
     } else {
         take_choice(c, best, out);
-        if (c->input.newest.n == 1) {
+        if (succession_listing(c) < s->need) {
+            succession_give_up(c, WHY_UNLISTED, out);
+        } else if (c->input.newest.n == 1) {
             succession_fall_back(c, out); /* no peer could lend its name to an announcement */
         } else {
             ask_votes(c, out);

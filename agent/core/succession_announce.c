@@ -31,6 +31,16 @@ static bool is_chosen(const struct core *c, const struct addr *a)
     return false;
 }
 
+unsigned succession_listing(const struct core *c)
+{
+    unsigned listing = 0;
+    for (size_t i = 0; i < c->sentinel_slots; i++) {
+        bool counts = c->sentinel_up[i] && c->look[i].seen_us != 0 && !succession_is_twin(c, i);
+        listing += counts && chosen_in(c, i) != NULL ? 1 : 0;
+    }
+    return listing;
+}
+
 /* A peer of this Sentinel that lends its name; NULL: none is up. */
 static const struct sentinel_instance *lender(const struct sentinel_look *look)
 {
