@@ -68,6 +68,10 @@ def settings_of(args: argparse.Namespace) -> Settings:
     )
 
 
+def end(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     args = parse()
     if not is_inside():
@@ -83,8 +87,9 @@ def main() -> None:
             if stream is not None:
                 print(line, file=stream, flush=True)
 
-    # As by ^C: everything is torn down.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Everything is torn down; also where a shell let its background job ignore SIGINT.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     tell(f"chaos with seed {settings.seed}: {settings.make.name}, {settings.agent.name}")
     ok = Run(settings, tell).run()
     sys.exit(0 if ok else 1)

@@ -188,9 +188,11 @@ class Cluster(Topology):
         try:
             with self.redis(master, 1) as redis:
                 redis("SET", "chaos:probe", "1")
+                # After a cut, TCP's next try may be seconds away.
+                current = redis("WAIT", self.options.pods - 1, 500)
         except (OSError, ReplyError) as error:
             return f"{master.pod} does not take a write: {error}"
-        return None
+        return None if current == self.options.pods - 1 else f"{current} replicas are current"
 
     def missing(self, member: Member, keys: list[str]) -> set[str]:
         """Those of the keys that this Redis does not have."""
