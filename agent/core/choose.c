@@ -27,8 +27,18 @@ static bool named_one_follows(const struct core *c, const struct info *master)
            in->link_up && info_has(in, INFO_REPLID) && strcmp(in->replid, master->replid) == 0;
 }
 
+/* A stray that restarted shows its former history like a promoted one (Redis 7.0 and later keep
+ * it as master_replid2): only a process that was seen as a replica is one. */
+static bool was_replica(const struct core *c, size_t slot, const struct info *in)
+{
+    if (slot == MEMBER_LOCAL) {
+        return c->mark.as_slave && strcmp(c->mark.run_id, in->run_id) == 0;
+    }
+    return in->run_id[0] != '\0' && strcmp(c->members.at[slot].slave_run_id, in->run_id) == 0;
+}
+
 /* 0 does not carry it, 1 carries mine, 2 continues it, 3 was promoted from it. */
-static int history_rank(const struct core *c, const struct info *in)
+static int history_rank(const struct core *c, size_t slot, const struct info *in)
 {
     const struct mark *m = &c->mark;
     int64_t least = m->offset - (int64_t)u64_min(c->cfg.max_lag_bytes, INT64_MAX / 2);
@@ -40,7 +50,8 @@ static int history_rank(const struct core *c, const struct info *in)
     bool continues = info_has(in, INFO_REPLID2) && strcmp(in->replid2, m->replid) == 0 &&
                      info_has(in, INFO_SECOND_OFFSET) && in->second_offset >= least;
     if (in->role == REDIS_ROLE_MASTER) {
-        return continues || named_one_follows(c, in) ? 3 : 0;
+        bool mine = continues && was_replica(c, slot, in);
+        return mine || named_one_follows(c, in) ? 3 : 0;
     }
     if (offset_of(in) <= 1) {
         return 0; /* never in sync: a first sync looks so */
@@ -67,16 +78,18 @@ bool succession_may_choose(const struct core *c, size_t slot, const struct addr 
     bool never = info_has(in, INFO_PRIORITY) && in->priority == 0;
     const struct pod *pod = addr != NULL ? engine_pod_at(c, addr) : &c->label.seen;
     bool leaving = pod != NULL && (pod->terminating || pod->fence);
-    int rank = history_rank(c, in);
+    int rank = history_rank(c, slot, in);
     *ret_descends = rank > 1;
     return rank > 0 && !busy && !never && !leaving;
 }
 
 /* The better successor first: promoted already, the longer history, priority, offset, run-id. */
-static bool is_better(const struct core *c, const struct info *a, const struct info *b)
+static bool is_better(const struct core *c, size_t one, size_t other)
 {
-    int ra = history_rank(c, a);
-    int rb = history_rank(c, b);
+    const struct info *a = succession_info(c, one, c->succession.state_us);
+    const struct info *b = succession_info(c, other, c->succession.state_us);
+    int ra = history_rank(c, one, a);
+    int rb = history_rank(c, other, b);
     if (ra != rb) {
         return ra > rb;
     }
@@ -111,8 +124,7 @@ size_t succession_choose(const struct core *c)
             (i != MEMBER_LOCAL && !is_target(c, i))) {
             continue;
         }
-        if (best > MEMBERS_MAX || is_better(c, succession_info(c, i, s->state_us),
-                                            succession_info(c, best, s->state_us))) {
+        if (best > MEMBERS_MAX || is_better(c, i, best)) {
             best = i;
         }
     }

@@ -317,6 +317,7 @@ static void take_for_engine(struct core *c, const struct core_event *ev, struct 
         members_up(&c->members, ev->slot, c->now_us);
         return;
     case CORE_MEMBER_DOWN:
+        stand_on_member_down(c, ev->slot);
         members_lost(&c->members, ev->slot, ev->u.down == LOCAL_DOWN_REFUSED, c->now_us);
         return;
     case CORE_MEMBER_INFO:

@@ -134,6 +134,7 @@ static void keep_mark(struct core *c)
     }
     c->mark.known = true;
     memcpy(c->mark.replid, in->replid, sizeof c->mark.replid);
+    c->mark.as_slave = slave;
     c->mark.offset = master ? in->master_offset : in->slave_offset;
     c->mark.seen_us = c->local.info_us;
     memcpy(c->mark.run_id, c->local.run_id, sizeof c->mark.run_id);
@@ -147,6 +148,9 @@ static void issue_looks(struct core *c, struct core_actions *out)
         if (!c->sentinel_up[i] || l->op != 0 || c->now_us < l->due_us ||
             c->evidence.sentinels[i].view.asked_us == 0) {
             continue;
+        }
+        for (size_t k = 0; k < MEMBERS_MAX; k++) {
+            (void)engine_read_member(c, k, out); /* who is a replica, for a later adoption */
         }
         struct core_action *a = core_actions_add(out, ACT_LOOK_SENTINEL);
         a->slot = i;

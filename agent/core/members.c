@@ -109,6 +109,10 @@ void members_info(struct members *m, size_t slot, uint64_t op, const struct info
     if (info != NULL) {
         p->info = *info;
         p->info_us = p->asked_us;
+        if (info_has(info, INFO_ROLE) && info->role == REDIS_ROLE_SLAVE &&
+            info_has(info, INFO_LINK_UP) && info->link_up) {
+            memcpy(p->slave_run_id, info->run_id, sizeof p->slave_run_id);
+        }
     }
 }
 

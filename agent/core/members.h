@@ -26,6 +26,7 @@ struct member {
     uint64_t failed_us; /* when the last read was asked that came to nothing; 0: it did not */
     uint64_t info_us;   /* when what `info` holds was asked; 0: nothing of this connection */
     struct info info;
+    char slave_run_id[RUN_ID_LEN + 1]; /* the process last seen as a replica in sync */
 };
 
 struct members {

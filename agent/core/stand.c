@@ -187,6 +187,24 @@ static const struct info *asked_lately(const struct core *c, size_t slot)
     return slot < MEMBERS_MAX ? members_info_since(&c->members, slot, since_us) : NULL;
 }
 
+static uint64_t gone_since(const struct core *c)
+{
+    for (size_t i = 0; i < STAND_GONE_MAX; i++) {
+        const struct gone_pod *g = &c->stand.gone[i];
+        struct pod p = {.ordinal = -1};
+        if (g->gone_us == 0 || u64_since(c->now_us, g->gone_us) > STAND_GONE_KEEP_US) {
+            continue;
+        }
+        memcpy(p.name, g->name, sizeof p.name);
+        memcpy(p.hostname, g->hostname, sizeof p.hostname);
+        memcpy(p.ip, g->ip, sizeof p.ip);
+        if (engine_pod_has(&p, &c->input.newest.addr)) {
+            return g->gone_us;
+        }
+    }
+    return 0;
+}
+
 /* Another newest is another story. */
 static void follow_newest(struct core *c)
 {
@@ -237,7 +255,11 @@ void stand_watch(struct core *c, struct core_actions *out)
                 local_says(c, REDIS_ROLE_SLAVE) && c->local.role.link != REPL_LINK_CONNECTED,
                 c->now_us);
 
-    bool doubt = s->slave_us != 0 || s->named_us != 0 || s->promoted_us != 0 ||
+    bool gone = gone_since(c) != 0 && local_says(c, REDIS_ROLE_SLAVE) && s->link_us == 0;
+    if (gone && c->now_us >= s->watch_us) {
+        engine_ask_local(c, true);
+    }
+    bool doubt = gone || s->slave_us != 0 || s->named_us != 0 || s->promoted_us != 0 ||
                  s->failover_us != 0 || s->down_us != 0 || s->link_us != 0 || s->foreign_us != 0;
     if (doubt && c->now_us >= s->watch_us) {
         s->watch_us = c->now_us + STAND_WATCH_US;
@@ -300,24 +322,6 @@ static bool is_crash(const struct core *c, enum why *ret)
     *ret = s->process_dead ? WHY_PROCESS_ENDED : WHY_REFUSED_TWICE;
     return s->dead_us != 0 && u64_since(s->dead_us, s->was_master_us) <= ENGINE_MARK_FRESH_US &&
            u64_since(c->now_us, s->dead_us) < STAND_CRASH_FOR_US;
-}
-
-static uint64_t gone_since(const struct core *c)
-{
-    for (size_t i = 0; i < STAND_GONE_MAX; i++) {
-        const struct gone_pod *g = &c->stand.gone[i];
-        struct pod p = {.ordinal = -1};
-        if (g->gone_us == 0 || u64_since(c->now_us, g->gone_us) > STAND_GONE_KEEP_US) {
-            continue;
-        }
-        memcpy(p.name, g->name, sizeof p.name);
-        memcpy(p.hostname, g->hostname, sizeof p.hostname);
-        memcpy(p.ip, g->ip, sizeof p.ip);
-        if (engine_pod_has(&p, &c->input.newest.addr)) {
-            return g->gone_us;
-        }
-    }
-    return 0;
 }
 
 /* newest's master refuses connects, or gave none for longer than `for_us`. */
@@ -421,6 +425,15 @@ void stand_step(struct core *c, struct core_actions *out)
         !engine_majority_names(c)) {
         return;
     }
+    if (may_return(c)) {
+        if (c->now_us >= s->return_us) {
+            s->return_us = c->now_us + STAND_RETRY_MAX_US;
+            (void)engine_order(c, out, MECHANISM_LAUNCH, MEMBER_LOCAL, ORDER_PROMOTE, NULL, 0,
+                               u64_since(c->now_us, c->local.info_us));
+            engine_ask_local(c, true);
+        }
+        return;
+    }
     bool may = c->now_us >= s->retry_us && c->now_us >= c->succession.hold_us;
     uint64_t at_us = 0;
     enum why why = WHY_NONE;
@@ -439,12 +452,6 @@ void stand_step(struct core *c, struct core_actions *out)
     } else {
         s->tries = 0;
     }
-    if (may_return(c) && c->succession.state == SUCCESSION_IDLE && c->now_us >= s->retry_us) {
-        s->retry_us = c->now_us + STAND_RETRY_MAX_US;
-        (void)engine_order(c, out, MECHANISM_LAUNCH, MEMBER_LOCAL, ORDER_PROMOTE, NULL, 0,
-                           u64_since(c->now_us, c->local.info_us));
-        engine_ask_local(c, true);
-    }
 }
 
 static void keep_gone(struct stand *s, const struct pod *p, uint64_t now_us)
@@ -457,6 +464,15 @@ static void keep_gone(struct stand *s, const struct pod *p, uint64_t now_us)
     memcpy(oldest->name, p->name, sizeof oldest->name);
     memcpy(oldest->hostname, p->hostname, sizeof oldest->hostname);
     memcpy(oldest->ip, p->ip, sizeof oldest->ip);
+}
+
+void stand_on_member_down(struct core *c, size_t slot)
+{
+    /* The master's connection to me is as good as lost too: ROLE tells. */
+    if (c->members.at[slot].up && c->input.newest.known &&
+        addr_eq(&c->members.at[slot].addr, &c->input.newest.addr)) {
+        engine_ask_local(c, true);
+    }
 }
 
 void stand_on_pod_gone(struct core *c, const struct pod *p)

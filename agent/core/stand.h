@@ -74,8 +74,9 @@ struct stand {
     uint64_t link_us;  /* my link to it is down */
     uint64_t named_us; /* it names this Redis, which is a held slave */
 
-    uint64_t watch_us; /* next question to newest's master */
-    uint64_t retry_us; /* no candidacy before */
+    uint64_t watch_us;  /* next question to newest's master */
+    uint64_t retry_us;  /* no candidacy before */
+    uint64_t return_us; /* no `return` before */
     unsigned tries;
     uint64_t rank_jitter_us;
     uint64_t jitter_for; /* what the jitter was drawn for */
@@ -91,6 +92,8 @@ void stand_step(struct core *c, struct core_actions *out);
 uint64_t stand_next_deadline(const struct core *c);
 void stand_on_local_up(struct core *c);
 void stand_on_local_down(struct core *c, bool was_connected, enum local_down why);
+/* Before the member is marked as down. */
+void stand_on_member_down(struct core *c, size_t slot);
 void stand_on_pod_gone(struct core *c, const struct pod *p);
 /* Whom a Sentinel has voted for, from an event or an answer. */
 void stand_on_vote(struct core *c, const char *id, uint64_t epoch);

@@ -77,6 +77,7 @@ struct mark {
     int64_t offset;
     uint64_t seen_us;
     char run_id[RUN_ID_LEN + 1]; /* of the process that was in sync */
+    bool as_slave;
 };
 
 struct succession_ballot {

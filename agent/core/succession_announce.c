@@ -31,16 +31,6 @@ static bool is_chosen(const struct core *c, const struct addr *a)
     return false;
 }
 
-unsigned succession_listing(const struct core *c)
-{
-    unsigned listing = 0;
-    for (size_t i = 0; i < c->sentinel_slots; i++) {
-        bool counts = c->sentinel_up[i] && c->look[i].seen_us != 0 && !succession_is_twin(c, i);
-        listing += counts && chosen_in(c, i) != NULL ? 1 : 0;
-    }
-    return listing;
-}
-
 /* A peer of this Sentinel that lends its name; NULL: none is up. */
 static const struct sentinel_instance *lender(const struct sentinel_look *look)
 {
@@ -51,6 +41,18 @@ static const struct sentinel_instance *lender(const struct sentinel_look *look)
         }
     }
     return NULL;
+}
+
+unsigned succession_listing(const struct core *c)
+{
+    unsigned listing = 0;
+    for (size_t i = 0; i < c->sentinel_slots; i++) {
+        bool counts = c->sentinel_up[i] && c->look[i].seen_us != 0 && !succession_is_twin(c, i);
+        bool told = counts && chosen_in(c, i) != NULL &&
+                    (c->input.newest.n == 1 || lender(&c->look[i].look) != NULL);
+        listing += told ? 1 : 0;
+    }
+    return listing;
 }
 
 /* ---- the fallback: a Sentinel's own forced failover ---- */

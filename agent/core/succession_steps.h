@@ -31,7 +31,7 @@ bool succession_names_replaced(const struct core *c, size_t slot);
 
 /* What a member, or the local Redis, said when asked no earlier than that; NULL: nothing. */
 const struct info *succession_info(const struct core *c, size_t slot, uint64_t since_us);
-/* So many Sentinels list the chosen one: to the others it cannot be announced. */
+/* So many Sentinels list the chosen one and a peer that is up: it can be announced to these. */
 unsigned succession_listing(const struct core *c);
 /* The best of them; NOBODY. */
 size_t succession_choose(const struct core *c);

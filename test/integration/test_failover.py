@@ -42,6 +42,8 @@ def kill_master(top: Topology) -> tuple[Member, Member, float]:
         probe.start()
     top.kill_redis(old)
     new = wait_new_master(top, old)
+    seen = next(p for p in probes if p.member is new)
+    top.wait(lambda: seen.flipped is not None, 2, "its probe has seen the promotion")
     for probe in probes:
         probe.stop()
     flipped = next(p.flipped for p in probes if p.member is new)
