@@ -358,8 +358,11 @@ static void earlier(uint64_t *at_us, enum why *ret, uint64_t since_us, uint64_t 
 static bool is_repair(struct core *c, uint64_t *ret_at_us, enum why *ret)
 {
     const struct stand *s = &c->stand;
+    /* What Sentinels take for down for seconds more may answer, asked directly. */
+    const struct info *in = asked_lately(c, members_find(&c->members, &c->input.newest.addr));
+    bool answers = in != NULL && info_has(in, INFO_ROLE) && in->role == REDIS_ROLE_MASTER;
     bool bad = s->slave_us != 0 || s->down_us != 0 || is_out_of_reach(c, 0);
-    if (!c->cfg.on.repair || !bad) {
+    if (!c->cfg.on.repair || !bad || answers) {
         return false;
     }
     uint64_t at_us = UINT64_MAX;
