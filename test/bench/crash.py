@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from test.chaos.net import Net
 from test.harness.follow import SentinelListener
 from test.harness.topology import Member
+from test.harness.wait import wait_for
 
 from .load import Ack, Load, sleep_until
 from .report import Goal, Report, note
@@ -19,7 +20,9 @@ BENCH = "crash"
 CLIENTS, INTERVAL_US = 4, 2000
 WARM_UP_S = 0.5
 AFTER_S = 0.3  # of writes to the new master
-CANDIDACY_S = 0.08  # within which the candidate's agent is killed
+CANDIDACY_S = 0.04  # within which the candidate's agent is killed
+STANDS = "stands for election"  # in its log
+POLL_S = 0.0002
 AGENT_BACK_S = 1.0
 COUNTS = {"ours": 105, "killed": 60, "baseline": 20, "frozen": 20, "frozen baseline": 10}
 COUNTS_QUICK = {"ours": 6, "killed": 4, "baseline": 2, "frozen": 2, "frozen baseline": 1}
@@ -64,11 +67,11 @@ class Crash:
         for load in loads:
             load.start()
         sleep_until(time.monotonic() + WARM_UP_S)
+        stood = times_stood(old)
         began = time.monotonic()
         stage.cluster.kill_redis(old)
         if self.killed:
-            sleep_until(began + self._random.uniform(0, CANDIDACY_S))
-            stage.cluster.kill_agent(old, whole=True)
+            self._kill_candidate(stage, old, stood)
         named, new = stage.wait_named(began, old)
         majority, _ = stage.wait_named(began, old, MEMBERS // 2 + 1)
         label = stage.wait_label(began, old)
@@ -88,6 +91,18 @@ class Crash:
             f.aware.append((first_write(acks, old, began) - began) * 1000)
         self._count_lost(stage, new, majority, [*by_label, *(a for s in by_sentinel for a in s)])
         stage.forget_keys()
+
+    def _kill_candidate(self, stage: Stage, old: Member, stood: int) -> None:
+        """At a random moment of its candidacy, which it has begun: one that dies with its Redis,
+        before it has stood, leaves everything to Sentinel."""
+        wait_for(
+            lambda: times_stood(old) > stood,
+            ROUND_TIMEOUT_S,
+            f"the agent of {old.pod} stands for election",
+            POLL_S,
+        )
+        sleep_until(time.monotonic() + self._random.uniform(0, CANDIDACY_S))
+        stage.cluster.kill_agent(old, whole=True)
 
     def _wait_new(self, stage: Stage, new: Member, began: float) -> None:
         """Both kinds of clients have come to the new master, which says how many keys it took."""
@@ -110,6 +125,11 @@ class Crash:
         self.figures.acked += len(acks)
         self.figures.lost += len(lost)
         self.figures.lost_late += sum(a.key in lost and a.sent > majority for a in acks)
+
+
+def times_stood(member: Member) -> int:
+    log = member.folder / "agent.log"
+    return log.read_text(errors="replace").count(STANDS) if log.exists() else 0
 
 
 def first_write(acks: list[Ack], old: Member, began: float) -> float:
