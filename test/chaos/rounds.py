@@ -16,6 +16,7 @@ DOWN_AFTER_S = 5.0
 BRIEF_S = 0.5  # whoever is not the master was hit
 PROMPT_S = 1.0  # crash or hand-over, nothing else amiss
 REPAIR_S = 3.0  # a Sentinel leads
+BACK_S = 8.0  # every Pod ends, and comes back within 3.6 s
 # A Sentinel's own failover, and its hold after an abandoned vote.
 LONG_S = (8.0, 14.0)
 KINDS = ("redis", "sentinel", "agent")
@@ -106,7 +107,7 @@ def two_failovers(w: World) -> Rules:
         w.kill("redis", second, w.elapsed)
 
     w.at(after_s, "", again)
-    return Rules()
+    return Rules(gap_max_s=PROMPT_S)
 
 
 @scenario
@@ -298,7 +299,9 @@ def delete_all_pods(w: World) -> Rules:
     """With `kubectl delete pods --all` nobody is left to hand over to."""
     for member in w.cluster.pods:
         w.delete_pod(member)
-    return Rules(lose_none=w.cluster.append_only, volatile=not w.cluster.append_only)
+    return Rules(
+        lose_none=w.cluster.append_only, volatile=not w.cluster.append_only, gap_max_s=BACK_S
+    )
 
 
 def slow_sync(w: World, replica: Member) -> None:
