@@ -2,6 +2,7 @@
 
 #define WELL_US (3 * SECOND)
 #define PROVOKED_US (3 * SECOND)
+#define ROLE_KNOWN_US (15 * SECOND) /* by every Sentinel: INFO, and what peers said before */
 #define EXCUSED_US (2 * SECOND)
 #define PAUSE_MAX_MS 2000U
 #define CHECKED_US (120 * SECOND)
@@ -180,7 +181,10 @@ void engine_on_failover(struct world *w, unsigned k)
     uint64_t back_us = w->cfg.down_after_us + PROVOKED_US;
     const struct redis *r = &w->redis[s->master];
     bool excused = s->forced || t->named != s->master || !redis_answers(w, (unsigned)s->master) ||
-                   r->busy || r->upstream >= 0 || u64_since(w->now_us, r->trouble_us) < back_us ||
+                   r->busy || r->upstream >= 0 || !s->redis[s->master].says_master ||
+                   u64_since(w->now_us, s->redis[s->master].role_us) < ROLE_KNOWN_US ||
+                   u64_since(w->now_us, w->agents[s->master].ended_us) < back_us ||
+                   u64_since(w->now_us, r->trouble_us) < back_us ||
                    u64_since(w->now_us, t->trouble_us) < back_us ||
                    u64_since(w->now_us, t->failover_us) < back_us;
     t->failover_us = w->now_us;

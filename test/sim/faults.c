@@ -277,6 +277,7 @@ static void rebuild_sentinels(struct world *w)
     }
     for (unsigned k = 0; k < w->cfg.sentinels; k++) {
         if (all || sim_chance(w, 400)) {
+            w->rebuilt_us = w->now_us;
             w->engine.promotion_count = 0; /* epochs begin anew */
             memset(w->engine.promotions, 0, sizeof w->engine.promotions);
             sentinel_kill(w, k);

@@ -253,6 +253,10 @@ static void check_s_down(struct world *w, unsigned k, unsigned i)
     if (down == r->s_down) {
         return;
     }
+    if (down) {
+        sim_trace(w, "sentinel-%u: redis-%u %s", k, i,
+                  wrong_role ? "is a replica for too long" : "does not answer");
+    }
     r->s_down = down;
     r->s_down_us = down ? w->now_us : r->s_down_us;
     sentinel_tell(w, k, down ? SENTINEL_EVENT_SDOWN : SENTINEL_EVENT_NOT_SDOWN, (int)i);

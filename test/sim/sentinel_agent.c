@@ -4,6 +4,8 @@
  * (IS-MASTER-DOWN-BY-ADDR, SENTINELS, REPLICAS), sentinelPublishCommand and
  * sentinelProcessHelloMessage. */
 
+#define LISTED_US (20 * SECOND) /* what Sentinels list is asked every 10 s */
+
 static struct sentinel_model *at(struct world *w, unsigned k)
 {
     return &w->sentinels[k];
@@ -116,6 +118,9 @@ void sentinel_take_announcement(struct world *w, unsigned k, const struct core_a
     int master = replica_of(w, k, &a->addr);
     if (!at(w, k)->monitors) {
         return;
+    }
+    if (peer < 0 && u64_since(w->now_us, w->rebuilt_us) < LISTED_US) {
+        return; /* it was, when the candidate asked */
     }
     if (peer < 0) {
         sim_fail(w, "phantom", "a hello to sentinel-%u is in the name of a Sentinel unknown to it",

@@ -135,6 +135,7 @@ struct world {
     struct engine_truth engine;
     struct sim_trap trap;
     enum sim_engine engine_of_all; /* DRAWN: the seed decides */
+    uint64_t rebuilt_us;           /* Sentinels were, the last time */
     bool started;                  /* what starts now is no part of the cluster at rest */
     bool ambush;                   /* the next promotion meets a misfortune */
     bool calm;                     /* faults are over: what remains must settle */
