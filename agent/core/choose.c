@@ -42,7 +42,7 @@ static int history_rank(const struct core *c, size_t slot, const struct info *in
 {
     const struct mark *m = &c->mark;
     int64_t least = m->offset - (int64_t)u64_min(c->cfg.max_lag_bytes, INT64_MAX / 2);
-    bool has_data = in->role == REDIS_ROLE_SLAVE && offset_of(in) > 1;
+    bool has_data = offset_of(in) > 1;
     int otherwise = has_data && stand_is_desperate(c) ? 1 : 0;
     if (!m->known || !info_has(in, INFO_REPLID)) {
         return otherwise;
@@ -51,7 +51,7 @@ static int history_rank(const struct core *c, size_t slot, const struct info *in
                      info_has(in, INFO_SECOND_OFFSET) && in->second_offset >= least;
     if (in->role == REDIS_ROLE_MASTER) {
         bool mine = continues && was_replica(c, slot, in);
-        return mine || named_one_follows(c, in) ? 3 : 0;
+        return mine || named_one_follows(c, in) ? 3 : otherwise;
     }
     if (offset_of(in) <= 1) {
         return 0; /* never in sync: a first sync looks so */
@@ -112,8 +112,9 @@ static bool is_target(const struct core *c, size_t slot)
     return pod != NULL && strcmp(pod->name, want) == 0;
 }
 
-size_t succession_choose(const struct core *c)
+size_t succession_choose(const struct core *c, bool *ret_unlisted)
 {
+    *ret_unlisted = false;
     const struct succession *s = &c->succession;
     size_t best = NOBODY;
     for (size_t i = 0; i <= MEMBERS_MAX; i++) {
@@ -122,6 +123,10 @@ size_t succession_choose(const struct core *c)
         if ((i == MEMBER_LOCAL && !local_counts) ||
             !succession_may_choose(c, i, &s->replaced, s->state_us, &descends) ||
             (i != MEMBER_LOCAL && !is_target(c, i))) {
+            continue;
+        }
+        if (succession_listing(c, i) < s->need) {
+            *ret_unlisted = true;
             continue;
         }
         if (best > MEMBERS_MAX || is_better(c, i, best)) {

@@ -74,6 +74,13 @@ static void read_dropped(struct read_slot *r)
     *r = (struct read_slot){.due_us = UINT64_MAX};
 }
 
+/* A new master whose replicas INFO has not shown yet: its death would be nobody's to announce. */
+static bool awaits_replicas(const struct core *c)
+{
+    return engine_is_on(c) && c->role.state == ROLE_MASTER && !c->stand.had_replica &&
+           u64_since(c->now_us, c->role.since_us) < CORE_REPLICAS_POLL_FOR_US;
+}
+
 static void issue_local(struct core *c, struct core_actions *out)
 {
     struct read_slot *r = &c->local_read;
@@ -83,7 +90,7 @@ static void issue_local(struct core *c, struct core_actions *out)
     /* While a promotion is awaited ROLE alone is asked, every few milliseconds. */
     bool stale = c->local.info_us == 0 || c->local.run_id[0] == '\0' ||
                  u64_since(c->now_us, c->local.info_us) >= CORE_LOCAL_PERIOD_US;
-    bool info = c->info_op == 0 && (r->info || stale);
+    bool info = c->info_op == 0 && (r->info || stale || awaits_replicas(c));
     struct core_action *a = core_actions_add(out, ACT_READ_LOCAL);
     a->op = r->op = c->next_op++;
     a->info = info;
@@ -118,8 +125,10 @@ static bool awaits_promotion(const struct core *c)
 
 static uint64_t local_period(const struct core *c)
 {
-    return awaits_promotion(c) && c->local.role.role != REDIS_ROLE_MASTER ? CORE_EAGER_POLL_US
-                                                                          : CORE_LOCAL_PERIOD_US;
+    if (awaits_promotion(c) && c->local.role.role != REDIS_ROLE_MASTER) {
+        return CORE_EAGER_POLL_US;
+    }
+    return awaits_replicas(c) ? CORE_REPLICAS_POLL_US : CORE_LOCAL_PERIOD_US;
 }
 
 static void on_local_role(struct core *c, const struct core_event *ev)

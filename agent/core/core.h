@@ -29,9 +29,11 @@
 #define CORE_GAP_US 2500000U
 #define CORE_LOCAL_PERIOD_US 1000000U
 #define CORE_SENTINEL_PERIOD_US 1000000U
-#define CORE_UNSURE_PERIOD_US 250000U   /* Sentinels, while the role is held for want of proof */
-#define CORE_EAGER_POLL_US 5000U        /* ROLE, after a Sentinel has selected me … */
-#define CORE_EAGER_POLL_FOR_US 1000000U /* … for so long */
+#define CORE_UNSURE_PERIOD_US 250000U      /* Sentinels, while the role is held for want of proof */
+#define CORE_EAGER_POLL_US 5000U           /* ROLE, after a Sentinel has selected me … */
+#define CORE_EAGER_POLL_FOR_US 1000000U    /* … for so long */
+#define CORE_REPLICAS_POLL_US 50000U       /* INFO, until a new master has a replica … */
+#define CORE_REPLICAS_POLL_FOR_US 3000000U /* … for so long */
 
 #define CORE_MODES(X)                       \
     X(CORE_MODE_AUTO, "auto")               \

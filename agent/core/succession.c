@@ -293,12 +293,28 @@ static void ask_votes(struct core *c, struct core_actions *out)
     }
 }
 
+/* Whom the Sentinels name has said master since this began: there is nothing to repair. */
+static bool is_well_again(const struct core *c)
+{
+    const struct newest *n = &c->input.newest;
+    if (c->succession.mechanism != MECHANISM_REPAIR || !n->known) {
+        return false;
+    }
+    bool me = evidence_is_me(&c->evidence, &n->addr);
+    size_t x = me ? MEMBER_LOCAL : members_find(&c->members, &n->addr);
+    const struct info *in =
+        me || x < MEMBERS_MAX ? succession_info(c, x, c->succession.state_us) : NULL;
+    bool flipped = me && c->local.role.role == REDIS_ROLE_MASTER;
+    return flipped || (in != NULL && info_has(in, INFO_ROLE) && in->role == REDIS_ROLE_MASTER);
+}
+
 static bool step_gather(struct core *c, struct core_actions *out)
 {
     struct succession *s = &c->succession;
     struct gathered g = count_gathered(c, out);
     s->need = majority_of_n(c);
-    size_t best = succession_choose(c);
+    bool unlisted;
+    size_t best = succession_choose(c, &unlisted);
     bool late = succession_in_state_us(c) >= SUCCESSION_GATHER_US;
     bool enough = g.naming >= s->need && best <= MEMBERS_MAX;
     if (enough && s->enough_us == 0) {
@@ -310,17 +326,17 @@ static bool step_gather(struct core *c, struct core_actions *out)
     }
     if (g.other >= s->need) {
         succession_yield(c, WHY_OTHER_MASTER, 0, out);
+    } else if (is_well_again(c)) {
+        succession_give_up(c, WHY_MASTER_IS_BACK, out);
     } else if (g.naming < s->need) {
         succession_give_up(c, WHY_NO_SENTINELS, out);
     } else if (is_barred(c, out)) {
         return true;
     } else if (best > MEMBERS_MAX) {
-        succession_give_up(c, WHY_NO_REPLICA, out);
+        succession_give_up(c, unlisted ? WHY_UNLISTED : WHY_NO_REPLICA, out);
     } else {
         take_choice(c, best, out);
-        if (succession_listing(c) < s->need) {
-            succession_give_up(c, WHY_UNLISTED, out);
-        } else if (c->input.newest.n == 1) {
+        if (c->input.newest.n == 1) {
             succession_fall_back(c, out); /* no peer could lend its name to an announcement */
         } else {
             ask_votes(c, out);

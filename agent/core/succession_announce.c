@@ -1,19 +1,25 @@
 #include "agent/core/succession_steps.h"
 
-/* The chosen one in the list of a Sentinel, in its spelling; NULL: not there. */
-static const struct sentinel_instance *chosen_in(const struct core *c, size_t slot)
+/* A member, or the local Redis, in the list of a Sentinel, in its spelling; NULL: not there. */
+static const struct sentinel_instance *listed(const struct core *c, size_t sentinel, size_t slot,
+                                              const struct addr *addr, const char *run_id)
 {
-    const struct succession *s = &c->succession;
-    const struct sentinel_look *look = &c->look[slot].look;
+    const struct sentinel_look *look = &c->look[sentinel].look;
     for (size_t i = 0; i < look->replica_count; i++) {
         const struct sentinel_instance *r = &look->replicas[i];
-        bool same_process = s->chosen_run_id[0] != '\0' && strcmp(r->run_id, s->chosen_run_id) == 0;
-        bool me = s->chosen == MEMBER_LOCAL && evidence_is_me(&c->evidence, &r->addr);
-        if (same_process || me || addr_eq(&r->addr, &s->chosen_addr)) {
+        bool same_process = run_id[0] != '\0' && strcmp(r->run_id, run_id) == 0;
+        bool me = slot == MEMBER_LOCAL && evidence_is_me(&c->evidence, &r->addr);
+        if (same_process || me || addr_eq(&r->addr, addr)) {
             return r;
         }
     }
     return NULL;
+}
+
+static const struct sentinel_instance *chosen_in(const struct core *c, size_t sentinel)
+{
+    const struct succession *s = &c->succession;
+    return listed(c, sentinel, s->chosen, &s->chosen_addr, s->chosen_run_id);
 }
 
 static bool is_chosen(const struct core *c, const struct addr *a)
@@ -43,12 +49,15 @@ static const struct sentinel_instance *lender(const struct sentinel_look *look)
     return NULL;
 }
 
-unsigned succession_listing(const struct core *c)
+unsigned succession_listing(const struct core *c, size_t slot)
 {
+    bool local = slot == MEMBER_LOCAL;
+    const struct addr *addr = local ? &c->evidence.me[0] : &c->members.at[slot].addr;
+    const char *run_id = local ? c->local.info.run_id : c->members.at[slot].info.run_id;
     unsigned listing = 0;
     for (size_t i = 0; i < c->sentinel_slots; i++) {
         bool counts = c->sentinel_up[i] && c->look[i].seen_us != 0 && !succession_is_twin(c, i);
-        bool told = counts && chosen_in(c, i) != NULL &&
+        bool told = counts && listed(c, i, slot, addr, run_id) != NULL &&
                     (c->input.newest.n == 1 || lender(&c->look[i].look) != NULL);
         listing += told ? 1 : 0;
     }

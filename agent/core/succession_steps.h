@@ -31,10 +31,11 @@ bool succession_names_replaced(const struct core *c, size_t slot);
 
 /* What a member, or the local Redis, said when asked no earlier than that; NULL: nothing. */
 const struct info *succession_info(const struct core *c, size_t slot, uint64_t since_us);
-/* So many Sentinels list the chosen one and a peer that is up: it can be announced to these. */
-unsigned succession_listing(const struct core *c);
-/* The best of them; NOBODY. */
-size_t succession_choose(const struct core *c);
+/* So many Sentinels list it, and a peer that is up: to these it can be announced. */
+unsigned succession_listing(const struct core *c, size_t slot);
+/* The best of them; NOBODY. *ret_unlisted: a better one, or the only one, could not be announced
+ * to a majority. */
+size_t succession_choose(const struct core *c, bool *ret_unlisted);
 
 /* A step of a state; true: another state was entered. */
 bool succession_step_pause(struct core *c, struct core_actions *out);

@@ -82,8 +82,10 @@ def test_kubelet_sees_nothing_of_a_crashed_worker(topology: MakeTopology, kube: 
     top.wait(lambda: top.status(master)["role"]["state"] == "master", 5, "proven again")
     prober.stop()
     # A request that the worker had already taken dies with it; none is refused or left waiting.
-    assert set(prober.answers) <= {200, "ConnectionResetError"}
-    assert prober.answers.count("ConnectionResetError") <= 1
+    # The end of a connection whose process dies: a reset, or a close without an answer.
+    cut = [a for a in prober.answers if a in ("ConnectionResetError", "RemoteDisconnected")]
+    assert set(prober.answers) - set(cut) <= {200}
+    assert len(cut) <= 1
     assert prober.slowest_s < 1
     assert top.status(master)["worker_restarts"] == 1
     assert labels_of(kube.label_history, master.pod, began) == []
